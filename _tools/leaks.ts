@@ -1,0 +1,66 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * Looks for memory leaks: runs tests/leaks on Deno, Node and Bun with the
+ * garbage collector at hand. Each script prints `ok name` or `FAILED name` for
+ * each of its checks and fails if one of them did.
+ *
+ * @module
+ */
+
+import { find } from "./files.ts";
+import { install } from "./npm.ts";
+import { bun, deno, node24, read } from "./process.ts";
+import { resolution } from "./std.ts";
+import { end, sum, type Totals } from "./totals.ts";
+
+async function countLeaks(program: string, args: string[]): Promise<Totals> {
+  const all: Totals[] = [];
+  for (const file of find("tests/leaks", "_leak.ts")) {
+    console.log(file);
+    const { success, text } = await read(program, [...args, file]);
+    console.log(text.trimEnd());
+    const passed = text.match(/^ok /gm)?.length ?? 0;
+    const failed = text.match(/^FAILED /gm)?.length ?? 0;
+    const silent = success ? passed === 0 : failed === 0;
+    all.push({ passed, failed: failed + (silent ? 1 : 0), skipped: 0 });
+  }
+  return sum(all);
+}
+
+/** Looks for leaks on Deno. */
+export async function leaksOnDeno(): Promise<Totals> {
+  const flags = await resolution();
+  const args = ["run", "-A", ...flags, "--v8-flags=--expose-gc"];
+  return await countLeaks(deno, args);
+}
+
+/** Looks for leaks on Node. */
+export async function leaksOnNode(): Promise<Totals> {
+  await install();
+  return await countLeaks(node24, [
+    "--expose-gc",
+    "--import=./compat/node.mjs",
+  ]);
+}
+
+/** Looks for leaks on Bun. */
+export async function leaksOnBun(): Promise<Totals> {
+  await install();
+  return await countLeaks(bun, ["run"]);
+}
+
+if (import.meta.main) {
+  const all: Totals[] = [];
+  for (
+    const [runtime, look] of [
+      ["Deno", leaksOnDeno],
+      ["Node", leaksOnNode],
+      ["Bun", leaksOnBun],
+    ] as const
+  ) {
+    console.log(`# ${runtime}`);
+    all.push(await look());
+  }
+  end(sum(all));
+}
