@@ -1,0 +1,245 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "object" && value !== null) {
+    return Object.prototype.toString.call(value);
+  }
+  if (typeof value === "function") return `function ${value.name}`.trimEnd();
+  return String(value);
+}
+
+function complain(action: string, name: string, must: string, value: unknown) {
+  return `Cannot ${action} as '${name}' must be ${must}: current value is ${
+    show(value)
+  }`;
+}
+
+/**
+ * Throws unless the value is of the kind that `must` describes.
+ *
+ * @throws {TypeError} If `holds` is false.
+ */
+export function checkType(
+  holds: boolean,
+  action: string,
+  name: string,
+  must: string,
+  value: unknown,
+): void {
+  if (!holds) throw new TypeError(complain(action, name, must, value));
+}
+
+/**
+ * Throws unless the value is a number in the range that `must` describes.
+ *
+ * @throws {TypeError} If the value is not a number.
+ * @throws {RangeError} If `holds` is false for it.
+ */
+function checkRange(
+  holds: (value: number) => boolean,
+  action: string,
+  name: string,
+  must: string,
+  value: unknown,
+): void {
+  checkType(typeof value === "number", action, name, must, value);
+  if (!holds(value as number)) {
+    throw new RangeError(complain(action, name, must, value));
+  }
+}
+
+/** Checks a duration that may be zero or `Infinity`. */
+export function checkNonNegative(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkRange(
+    (number) => number >= 0,
+    action,
+    name,
+    "a non-negative number",
+    value,
+  );
+}
+
+/** Checks a duration that may be zero but not `Infinity`. */
+export function checkFiniteNonNegative(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkRange(
+    (number) => number >= 0 && number < Infinity,
+    action,
+    name,
+    "a non-negative finite number",
+    value,
+  );
+}
+
+/** Checks a duration that may be `Infinity` but not zero. */
+export function checkPositive(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkRange((number) => number > 0, action, name, "a positive number", value);
+}
+
+/** Checks a rate or a factor: neither zero nor `Infinity`. */
+export function checkPositiveFinite(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkRange(
+    (number) => number > 0 && number < Infinity,
+    action,
+    name,
+    "a positive finite number",
+    value,
+  );
+}
+
+/** Checks a part of a whole. */
+export function checkFraction(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkRange(
+    (number) => number >= 0 && number <= 1,
+    action,
+    name,
+    "a number from 0 to 1",
+    value,
+  );
+}
+
+/** Checks a count of at least `least`; `Infinity` stands for no limit. */
+export function checkCount(
+  action: string,
+  name: string,
+  value: unknown,
+  least: number,
+): void {
+  checkRange(
+    (number) =>
+      number >= least && (Number.isInteger(number) || number === Infinity),
+    action,
+    name,
+    `an integer of at least ${least} or Infinity`,
+    value,
+  );
+}
+
+/** Checks a callback. */
+export function checkFunction(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(typeof value === "function", action, name, "a function", value);
+}
+
+/** Checks a choice among strings. */
+export function checkOneOf(
+  action: string,
+  name: string,
+  value: unknown,
+  choices: readonly string[],
+): void {
+  const must = choices.map((choice) => JSON.stringify(choice)).join(" or ");
+  checkType(
+    choices.includes(value as string),
+    action,
+    name,
+    must,
+    value,
+  );
+}
+
+/** Checks an options bag. */
+export function checkOptions(action: string, value: unknown): void {
+  checkType(
+    typeof value === "object" && value !== null,
+    action,
+    "options",
+    "an object",
+    value,
+  );
+}
+
+/** The options that nearly everything takes. */
+export interface CommonOptions {
+  signal?: unknown;
+  clock?: unknown;
+  logger?: unknown;
+  name?: unknown;
+}
+
+const hasMethods = (value: unknown, methods: readonly string[]): boolean =>
+  typeof value === "object" && value !== null &&
+  methods.every((method) =>
+    typeof (value as Record<string, unknown>)[method] === "function"
+  );
+
+/** Checks a signal; `undefined` stands for none. */
+export function checkSignal(
+  action: string,
+  value: unknown,
+  name = "signal",
+): void {
+  checkType(
+    value === undefined ||
+      (hasMethods(value, ["addEventListener", "removeEventListener"]) &&
+        typeof (value as AbortSignal).aborted === "boolean"),
+    action,
+    name,
+    "an AbortSignal",
+    value,
+  );
+}
+
+/** Checks the signal, the clock, the logger and the name where given. */
+export function checkCommon(action: string, options: CommonOptions): void {
+  const { signal, clock, logger, name } = options;
+  checkSignal(action, signal);
+  checkType(
+    clock === undefined || hasMethods(clock, ["now", "setTimer"]),
+    action,
+    "clock",
+    "a Clock",
+    clock,
+  );
+  checkType(
+    logger === undefined ||
+      typeof logger === "function" ||
+      hasMethods(logger, ["debug", "info", "warn", "error"]),
+    action,
+    "logger",
+    "a Logger",
+    logger,
+  );
+  checkType(
+    name === undefined || typeof name === "string",
+    action,
+    "name",
+    "a string",
+    name,
+  );
+}
+
+/** Checks a restart policy, which anybody may write; `undefined` is none. */
+export function checkRestartPolicy(action: string, value: unknown): void {
+  checkType(
+    value === undefined || hasMethods(value, ["delay"]),
+    action,
+    "restart",
+    "a RestartPolicy",
+    value,
+  );
+}
