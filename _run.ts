@@ -1,0 +1,107 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+import { checkNonNegative, checkOptions } from "./_arguments.ts";
+import { Latch } from "./_latch.ts";
+import { CancelScope, isCancellation, onAbort } from "./cancellation.ts";
+import type { Clock } from "./clock.ts";
+import type { StopOptions, StopOutcome } from "./run_state.ts";
+
+/** How long a stop waits for the work to end, in milliseconds. */
+export const DEFAULT_GRACE = 5000;
+
+/** Checks the options of a stop before anything is stopped. */
+export function checkStopOptions(action: string, options: StopOptions): void {
+  checkOptions(action, options);
+  const { grace = DEFAULT_GRACE } = options;
+  checkNonNegative(action, "grace", grace);
+}
+
+/** What the owner of a {@linkcode Run} is told. Each is called at most once. */
+export interface RunHooks {
+  /** The first line of the work is reached. */
+  onStart: () => void;
+  /** The work is asked to stop. */
+  onStopping: () => void;
+  /** The work has ended, with an error unless it is `undefined`. */
+  onEnd: (failure: { error: unknown } | undefined) => void;
+  /** A stop has given up. */
+  onAbandon: () => void;
+}
+
+/**
+ * One execution of some work: started when it is made, stopped any number of
+ * times, ended once.
+ */
+export class Run {
+  readonly #scope: CancelScope = new CancelScope();
+  readonly #ended: Latch = new Latch();
+  readonly #clock: Clock;
+  readonly #hooks: RunHooks;
+  #forgetParent: (() => void) | undefined = undefined;
+  #abandoned = false;
+
+  constructor(
+    work: (signal: AbortSignal) => void | PromiseLike<void>,
+    parent: AbortSignal | undefined,
+    clock: Clock,
+    hooks: RunHooks,
+  ) {
+    this.#clock = clock;
+    this.#hooks = hooks;
+    // The work begins in a turn of its own: whoever starts it is never run
+    // into, and a stop that comes first finds nothing to undo.
+    queueMicrotask(() => this.#begin(work));
+    if (parent !== undefined) {
+      this.#forgetParent = onAbort(parent, (reason) => this.#abort(reason));
+    }
+  }
+
+  get hasEnded(): boolean {
+    return this.#ended.isOpen;
+  }
+
+  get isAbandoned(): boolean {
+    return this.#abandoned;
+  }
+
+  get isStopping(): boolean {
+    return this.#scope.aborted && !this.hasEnded;
+  }
+
+  async stop(options: StopOptions): Promise<StopOutcome> {
+    const { reason, grace = DEFAULT_GRACE } = options;
+    if (this.hasEnded) return "stopped";
+    this.#abort(reason);
+    const ms = grace === Infinity ? undefined : grace;
+    if (await this.#ended.wait({ ms, clock: this.#clock })) return "stopped";
+    if (!this.#abandoned) {
+      this.#abandoned = true;
+      this.#hooks.onAbandon();
+    }
+    return "abandoned";
+  }
+
+  #abort(reason: unknown): void {
+    if (this.#scope.aborted || this.hasEnded) return;
+    this.#hooks.onStopping();
+    this.#scope.abort(reason);
+  }
+
+  async #begin(
+    work: (signal: AbortSignal) => void | PromiseLike<void>,
+  ): Promise<void> {
+    let failure: { error: unknown } | undefined;
+    if (!this.#scope.aborted) {
+      this.#hooks.onStart();
+      try {
+        await work(this.#scope.signal);
+      } catch (error) {
+        if (!isCancellation(error, this.#scope.signal)) failure = { error };
+      }
+    }
+    this.#forgetParent?.();
+    this.#ended.open();
+    this.#hooks.onEnd(failure);
+  }
+}
