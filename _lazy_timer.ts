@@ -1,0 +1,58 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+import type { Clock } from "./clock.ts";
+
+/**
+ * One timer for a deadline that moves all the time.
+ *
+ * Moving the deadline further away costs nothing: the timer stays, and when it
+ * fires it looks how much time is left. Only a deadline before the one that
+ * the timer is set for sets it anew.
+ */
+export class LazyTimer {
+  readonly #clock: Clock;
+  readonly #onExpire: (now: number) => void;
+  #deadline = Infinity;
+  #armedFor = Infinity;
+  #cancel: (() => void) | undefined = undefined;
+
+  constructor(clock: Clock, onExpire: (now: number) => void) {
+    this.#clock = clock;
+    this.#onExpire = onExpire;
+  }
+
+  /** Sets the deadline. */
+  set(deadline: number, now: number): void {
+    this.#deadline = deadline;
+    if (deadline < this.#armedFor) this.#arm(now);
+  }
+
+  /** Takes the deadline away; the timer may stay for the next one. */
+  rest(): void {
+    this.#deadline = Infinity;
+  }
+
+  /** Cancels the timer. */
+  cancel(): void {
+    this.rest();
+    this.#armedFor = Infinity;
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+
+  #arm(now: number): void {
+    this.#cancel?.();
+    this.#armedFor = this.#deadline;
+    this.#cancel = this.#clock.setTimer(this.#fire, this.#deadline - now);
+  }
+
+  readonly #fire = (): void => {
+    this.#cancel = undefined;
+    this.#armedFor = Infinity;
+    if (this.#deadline === Infinity) return;
+    const now = this.#clock.now();
+    if (now < this.#deadline) this.#arm(now);
+    else this.#onExpire(now);
+  };
+}
