@@ -1,0 +1,47 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+/**
+ * Primitives for work that runs long: background tasks, loops with a period,
+ * streams that may stall. One cancellation model, no dependencies.
+ *
+ * ```ts
+ * import { BackgroundTask, StreamingTask } from "@longrun/tasks";
+ * import { assert } from "@std/assert";
+ *
+ * const app = new AbortController();
+ * const { signal } = app;
+ *
+ * const monitor = new BackgroundTask(async ({ sleep }) => {
+ *   await sleep(1); // read a sensor
+ * }, { frequency: 100, signal });
+ *
+ * const frames = new StreamingTask<number>({
+ *   name: "frames",
+ *   source: () => [1, 2, 3],
+ *   onItem: () => {},
+ *   timeout: 5000,
+ * });
+ *
+ * monitor.run();
+ * await frames.start({ signal });
+ * await frames.join();
+ *
+ * app.abort();
+ * await monitor.join();
+ * assert(!monitor.running);
+ * ```
+ *
+ * @module
+ */
+
+export * from "./background_task.ts";
+export * from "./background_task_processor.ts";
+export * from "./backoff.ts";
+export * from "./cancellation.ts";
+export * from "./clock.ts";
+export * from "./logger.ts";
+export * from "./run_in_background.ts";
+export * from "./run_state.ts";
+export * from "./streaming_task.ts";
+export * from "./timeout_iterator.ts";

@@ -1,0 +1,1011 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { test } from "@std/testing/bdd";
+import { FakeTime } from "@std/testing/time";
+import * as fc from "fast-check";
+import { sleep } from "../cancellation.ts";
+import { type StartOptions, StreamingTask } from "../streaming_task.ts";
+import { ManualClock } from "../testing.ts";
+import { CountingController } from "./_listeners.ts";
+import { RecordingLogger } from "./_recording_logger.ts";
+
+/** Counts from 0, one number every `period` milliseconds. */
+function counter(clock: ManualClock, period: number) {
+  return async function* (signal: AbortSignal): AsyncGenerator<number> {
+    for (let n = 0;; n++) {
+      yield n;
+      await sleep(period, { signal, clock });
+    }
+  };
+}
+
+/** A source that never gives anything and cannot be closed. */
+async function* hung(): AsyncGenerator<number> {
+  await new Promise(() => {});
+  yield 0;
+}
+
+test("StreamingTask hands every item to its handler, in order", async () => {
+  const items: number[] = [];
+  const task = new StreamingTask<number>({
+    name: "items",
+    source: () => [1, 2, 3],
+    onItem: (item) => {
+      items.push(item);
+    },
+  });
+  assertFalse(task.running);
+  await task.start();
+  await task.join();
+  assertEquals(items, [1, 2, 3]);
+  assertEquals(task.state, "stopped");
+  assertFalse(task.running);
+});
+
+test("StreamingTask takes iterables, generators and ReadableStreams", async () => {
+  const sources = [
+    () => new Set([1, 2]),
+    () => [Promise.resolve(1), 2],
+    function* () {
+      yield 1;
+      yield 2;
+    },
+    async function* () {
+      yield 1;
+      yield await Promise.resolve(2);
+    },
+    () =>
+      new ReadableStream<number>({
+        start(controller) {
+          controller.enqueue(1);
+          controller.enqueue(2);
+          controller.close();
+        },
+      }),
+    () => Promise.resolve([1, 2]),
+  ];
+  for (const source of sources) {
+    const items: number[] = [];
+    const task = new StreamingTask<number>({
+      name: "items",
+      source,
+      onItem: (item) => {
+        items.push(item);
+      },
+    });
+    await task.start();
+    await task.join();
+    assertEquals(items, [1, 2]);
+  }
+});
+
+test("StreamingTask.start() resolves when the iteration has begun", async () => {
+  const log: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<number[]>();
+  const task = new StreamingTask<number>({
+    name: "late source",
+    source: () => {
+      log.push("opened");
+      return promise;
+    },
+    onItem: () => {
+      log.push("item");
+    },
+  });
+  const started = task.start().then(() => log.push("begun"));
+  await sleep(1);
+  assertEquals(log, ["opened"]);
+  assert(task.running);
+  resolve([1]);
+  await started;
+  await task.join();
+  assertEquals(log, ["opened", "begun", "item"]);
+});
+
+test("StreamingTask hands the signal and the arguments of the start to its source", async () => {
+  const seen: unknown[] = [];
+  const task = new StreamingTask<number, { beam: number }>({
+    name: "beam",
+    source: (signal, args) => {
+      seen.push(signal.aborted, args);
+      return [];
+    },
+    onItem: () => {},
+  });
+  await task.start({ args: { beam: 4 } });
+  await task.join();
+  await task.start({ args: { beam: 5 } });
+  await task.join();
+  assertEquals(seen, [false, { beam: 4 }, false, { beam: 5 }]);
+});
+
+test("StreamingTask.stop() ends the stream and closes its source", async () => {
+  const clock = new ManualClock();
+  let closed = 0;
+  const items: number[] = [];
+  const task = new StreamingTask<number>({
+    name: "counter",
+    source: async function* (signal) {
+      try {
+        yield* counter(clock, 10)(signal);
+      } finally {
+        closed++;
+      }
+    },
+    onItem: (item) => {
+      items.push(item);
+    },
+    clock,
+  });
+  await task.start();
+  await clock.advance(25);
+  const joined = task.join();
+  assertEquals(await task.stop(), "stopped");
+  await joined;
+  assertEquals(items, [0, 1, 2]);
+  assertEquals(closed, 1);
+  assertEquals(task.state, "stopped");
+  assertEquals(clock.pending, []);
+});
+
+test("StreamingTask can be started again after a stop and after its end", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "counter",
+    source: counter(clock, 10),
+    onItem: () => {},
+    clock,
+  });
+  for (let round = 1; round <= 3; round++) {
+    await task.start();
+    await clock.advance(15);
+    await task.stop();
+    assertEquals(task.statistics.items, 2 * round);
+    assertEquals(task.statistics.starts, round);
+  }
+});
+
+test("StreamingTask.stop() while not running does nothing", async () => {
+  const task = new StreamingTask<number>({
+    name: "idle",
+    source: () => [],
+    onItem: () => {},
+  });
+  assertEquals(await task.stop(), "stopped");
+  await task.join();
+  await task.start();
+  await task.join();
+  assertEquals(await task.stop(), "stopped");
+  assertEquals(task.state, "stopped");
+});
+
+test("StreamingTask.start() while running stops the old stream first", async () => {
+  const clock = new ManualClock();
+  const log: string[] = [];
+  const task = new StreamingTask<string, string>({
+    name: "restarted",
+    source: async function* (signal, name) {
+      log.push(`+${name}`);
+      try {
+        for (;;) {
+          yield name;
+          await sleep(10, { signal, clock });
+        }
+      } finally {
+        log.push(`-${name}`);
+      }
+    },
+    onItem: () => {},
+    clock,
+  });
+  await task.start({ args: "a" });
+  await clock.advance(5);
+  await task.start({ args: "b" });
+  assert(task.running);
+  assertEquals(log, ["+a", "-a", "+b"]);
+  await task.stop();
+  assertEquals(log, ["+a", "-a", "+b", "-b"]);
+});
+
+test("StreamingTask.start() while running ignores or throws when told so", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "counter",
+    source: counter(clock, 10),
+    onItem: () => {},
+    clock,
+  });
+  await task.start({ ifRunning: "throw" });
+  await task.start({ ifRunning: "ignore" });
+  await assertRejects(
+    () => task.start({ ifRunning: "throw" }),
+    Error,
+    "Cannot start 'counter' as it runs already",
+  );
+  assertEquals(task.statistics.starts, 1);
+  await task.stop();
+});
+
+test("StreamingTask.stop() takes away a start that waits for the old stream", async () => {
+  const clock = new ManualClock();
+  let opened = 0;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const task = new StreamingTask<number>({
+    name: "slow to end",
+    source: () => {
+      opened++;
+      return [1];
+    },
+    onItem: () => promise,
+    clock,
+  });
+  await task.start();
+  await clock.advance(0);
+  const restarted = task.start();
+  const stopped = task.stop();
+  assert(task.running);
+  resolve();
+  assertEquals(await stopped, "stopped");
+  await restarted;
+  assertFalse(task.running);
+  assertEquals(opened, 1);
+});
+
+test("StreamingTask.stop() that comes between the end of the old stream and the new one wins", async () => {
+  const clock = new ManualClock();
+  let opened = 0;
+  const task = new StreamingTask<number>({
+    name: "race",
+    source: (signal) => {
+      opened++;
+      return counter(clock, 10)(signal);
+    },
+    onItem: () => {},
+    clock,
+  });
+  await task.start();
+  await clock.advance(0);
+  const restarted = task.start();
+  // The old stream ends within some turns: stop in each of them.
+  let outcome: string | undefined;
+  for (let turn = 0; turn < 30 && opened === 1; turn++) await undefined;
+  task.stop().then((value) => outcome = value);
+  await clock.advance(0);
+  await restarted;
+  assertEquals(outcome, "stopped");
+  assertFalse(task.running);
+  assertEquals(clock.pending, []);
+});
+
+test("StreamingTask abandons an old stream that hangs and starts the new one", async () => {
+  const clock = new ManualClock();
+  const logger = new RecordingLogger();
+  let opened = 0;
+  const items: number[] = [];
+  const task = new StreamingTask<number>({
+    name: "camera",
+    source: () => ++opened === 1 ? hung() : [7],
+    onItem: (item) => {
+      items.push(item);
+    },
+    clock,
+    logger,
+  });
+  await task.start();
+  await clock.advance(0);
+  const restarted = task.start({ grace: 50 });
+  await clock.advance(50);
+  await restarted;
+  await task.join();
+  assertEquals(items, [7]);
+  assertEquals(task.state, "stopped");
+  assertEquals(logger.lines, [
+    "warn Task 'camera' was abandoned: it did not end when stopped",
+  ]);
+});
+
+test("StreamingTask.stop() says that a hung source was abandoned", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "camera",
+    source: hung,
+    onItem: () => {},
+    clock,
+  });
+  await task.start();
+  await clock.advance(0);
+  let outcome: string | undefined;
+  task.stop({ grace: 100 }).then((value) => outcome = value);
+  const joined = task.join();
+  await clock.advance(100);
+  assertEquals(outcome, "abandoned");
+  await joined;
+  assertFalse(task.running);
+  assertEquals(clock.pending, []);
+});
+
+test("StreamingTask.stop() ends a ReadableStream whose read hangs", async () => {
+  let cancelled = false;
+  const task = new StreamingTask<number>({
+    name: "silent stream",
+    source: () =>
+      new ReadableStream<number>({
+        cancel() {
+          cancelled = true;
+        },
+      }),
+    onItem: () => {},
+  });
+  await task.start();
+  assertEquals(await task.stop(), "stopped");
+  assert(cancelled);
+});
+
+test("StreamingTask drops what an abandoned stream gives later", async () => {
+  const clock = new ManualClock();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const items: string[] = [];
+  let opened = 0;
+  const task = new StreamingTask<string>({
+    name: "deaf source",
+    source: async function* () {
+      const name = `stream ${++opened}`;
+      if (opened === 1) await promise;
+      yield name;
+    },
+    onItem: (item) => {
+      items.push(item);
+    },
+    clock,
+  });
+  await task.start();
+  await clock.advance(0);
+  const stopped = task.stop({ grace: 10 });
+  await clock.advance(10);
+  assertEquals(await stopped, "abandoned");
+  await task.start();
+  await task.join();
+  resolve();
+  await clock.advance(0);
+  assertEquals(items, ["stream 2"]);
+  assertEquals(task.state, "stopped");
+});
+
+test("StreamingTask is stopped by the signal of its start, and joins normally", async () => {
+  const clock = new ManualClock();
+  const controller = new CountingController();
+  const task = new StreamingTask<number>({
+    name: "counter",
+    source: counter(clock, 10),
+    onItem: () => {},
+    clock,
+  });
+  await task.start({ signal: controller.signal });
+  await clock.advance(15);
+  assertEquals(controller.listeners, 1);
+  controller.abort("dawn");
+  await task.join();
+  assertEquals(task.state, "stopped");
+  assertEquals(controller.listeners, 0);
+  await task.start({ signal: controller.signal });
+  await task.join();
+  assertEquals(task.statistics.items, 2);
+});
+
+test("StreamingTask stopped inside its handler ends after that item", async () => {
+  const clock = new ManualClock();
+  const items: number[] = [];
+  const task: StreamingTask<number> = new StreamingTask<number>({
+    name: "counter",
+    source: counter(clock, 10),
+    onItem: (item) => {
+      items.push(item);
+      if (item === 2) task.stop();
+    },
+    clock,
+  });
+  await task.start();
+  await clock.advance(1000);
+  await task.join();
+  assertEquals(items, [0, 1, 2]);
+  assertEquals(task.state, "stopped");
+});
+
+// Backpressure.
+
+test("StreamingTask pulls the next item when the handler has settled", async () => {
+  const clock = new ManualClock();
+  const log: string[] = [];
+  const task = new StreamingTask<number>({
+    name: "backpressure",
+    source: function* () {
+      for (let n = 0; n < 3; n++) {
+        log.push(`pull ${n}`);
+        yield n;
+      }
+    },
+    onItem: async (n) => {
+      await sleep(10, { clock });
+      log.push(`done ${n}`);
+    },
+    clock,
+  });
+  await task.start();
+  await clock.advance(100);
+  await task.join();
+  assertEquals(log, [
+    "pull 0",
+    "done 0",
+    "pull 1",
+    "done 1",
+    "pull 2",
+    "done 2",
+  ]);
+});
+
+test("StreamingTask handles as many items at a time as it is told", async () => {
+  const clock = new ManualClock();
+  let busy = 0;
+  let most = 0;
+  let pulled = 0;
+  const task = new StreamingTask<number>({
+    name: "concurrent",
+    source: function* () {
+      while (pulled < 10) yield pulled++;
+    },
+    onItem: async () => {
+      most = Math.max(most, ++busy);
+      await sleep(10, { clock });
+      busy--;
+    },
+    concurrency: 3,
+    clock,
+  });
+  await task.start();
+  await clock.advance(5);
+  assertEquals(pulled, 3);
+  await clock.advance(100);
+  await task.join();
+  assertEquals(most, 3);
+  assertEquals(task.statistics.items, 10);
+});
+
+test("StreamingTask.stop() waits for the handlers that are busy", async () => {
+  const clock = new ManualClock();
+  let done = 0;
+  const task = new StreamingTask<number>({
+    name: "busy",
+    source: () => [1, 2, 3, 4],
+    onItem: async () => {
+      await sleep(50, { clock });
+      done++;
+    },
+    concurrency: 2,
+    clock,
+  });
+  await task.start();
+  await clock.advance(10);
+  let outcome: string | undefined;
+  task.stop().then((value) => outcome = value);
+  await clock.advance(39);
+  assertEquals(outcome, undefined);
+  await clock.advance(1);
+  assertEquals(outcome, "stopped");
+  assertEquals(done, 2);
+});
+
+// Errors.
+
+test("StreamingTask error of the handler goes to onError and ends the stream", async () => {
+  const error = new Error("bad frame");
+  const told: unknown[] = [];
+  let closed = false;
+  const task = new StreamingTask<number>({
+    name: "frames",
+    source: async function* () {
+      try {
+        yield 1;
+        yield 2;
+      } finally {
+        closed = true;
+      }
+    },
+    onItem: () => {
+      throw error;
+    },
+    onError: (error) => {
+      told.push(error);
+    },
+  });
+  await task.start();
+  assertStrictEquals(await assertRejects(() => task.join()), error);
+  assertEquals(told, [error]);
+  assert(closed);
+  assertEquals(task.state, "errored");
+  assertStrictEquals(task.exception, error);
+  assertEquals(task.statistics.errors, 1);
+  assertEquals(task.statistics.items, 1);
+});
+
+test("StreamingTask goes on when onError says so, at once or later", async () => {
+  const items: number[] = [];
+  const task = new StreamingTask<number>({
+    name: "frames",
+    source: () => [1, 2, 3, 4],
+    onItem: (item) => {
+      if (item % 2 === 0) throw new Error("even");
+      items.push(item);
+    },
+    onError: () =>
+      items.length === 1 ? "continue" : Promise.resolve("continue"),
+  });
+  await task.start();
+  await task.join();
+  assertEquals(items, [1, 3]);
+  assertEquals(task.state, "stopped");
+  assertEquals(task.statistics.errors, 2);
+});
+
+test("StreamingTask is not errored after a new start that ends well", async () => {
+  let opened = 0;
+  const task = new StreamingTask<number>({
+    name: "frames",
+    source: () => ++opened === 1 ? [NaN] : [1],
+    onItem: (item) => {
+      if (Number.isNaN(item)) throw new Error("x");
+    },
+    onError: () => {},
+  });
+  await task.start();
+  await assertRejects(() => task.join());
+  assert(task.errored);
+  await task.start();
+  await task.join();
+  assertFalse(task.errored);
+  assertEquals(task.exception, undefined);
+});
+
+test("StreamingTask error of the source ends the stream, whatever onError says", async () => {
+  const sources = [
+    async function* () {
+      yield 1;
+      throw new Error("link down");
+    },
+    () => {
+      throw new Error("link down");
+    },
+    () => Promise.reject(new Error("link down")),
+  ];
+  for (const source of sources) {
+    const told: unknown[] = [];
+    const task = new StreamingTask<number>({
+      name: "link",
+      source: source as () => AsyncGenerator<number>,
+      onItem: () => {},
+      onError: (error) => {
+        told.push((error as Error).message);
+        return "continue";
+      },
+    });
+    await task.start();
+    await assertRejects(() => task.join(), Error, "link down");
+    assertEquals(told, ["link down"]);
+  }
+});
+
+test("StreamingTask source that gives nothing to iterate is a TypeError", async () => {
+  const task = new StreamingTask<number>({
+    name: "wrong",
+    source: () => 5 as never,
+    onItem: () => {},
+  });
+  await task.start();
+  await assertRejects(() => task.join(), TypeError, "'source' must be");
+});
+
+test("StreamingTask error that nobody looked at is reported once", async () => {
+  const clock = new ManualClock();
+  const logger = new RecordingLogger();
+  const task = new StreamingTask<number>({
+    name: "link",
+    source: () => [1],
+    onItem: () => Promise.reject(new Error("x")),
+    clock,
+    logger,
+  });
+  await task.start();
+  await clock.advance(0);
+  assertEquals(logger.lines, ["error Task 'link' failed: Error: x"]);
+  await assertRejects(() => task.join(), Error, "x");
+  await clock.advance(0);
+  assertEquals(logger.lines.length, 1);
+});
+
+test("StreamingTask survives an onError hook that throws", async () => {
+  const logger = new RecordingLogger();
+  const task = new StreamingTask<number>({
+    name: "link",
+    source: () => [1],
+    onItem: () => Promise.reject(new Error("x")),
+    onError: () => {
+      throw new Error("hook");
+    },
+    logger,
+  });
+  await task.start();
+  await assertRejects(() => task.join(), Error, "x");
+  assertEquals(logger.lines, [
+    "error Task 'link' has an onError hook that failed: Error: hook",
+  ]);
+});
+
+test("StreamingTask reports every error of handlers that fail side by side", async () => {
+  const clock = new ManualClock();
+  const logger = new RecordingLogger();
+  const task = new StreamingTask<number>({
+    name: "pair",
+    source: () => [1, 2],
+    onItem: async (item) => {
+      await sleep(item, { clock });
+      throw new Error(`error ${item}`);
+    },
+    concurrency: 2,
+    clock,
+    logger,
+  });
+  await task.start();
+  const joined = assertRejects(() => task.join(), Error, "error 1");
+  await clock.advance(10);
+  await joined;
+  assertEquals(logger.lines, [
+    "warn Task 'pair' failed after its end: Error: error 2",
+  ]);
+});
+
+test("StreamingTask abort is not an error", async () => {
+  const told: unknown[] = [];
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "aborted",
+    source: counter(clock, 10),
+    onItem: (_, signal) => sleep(1e6, { signal, clock }),
+    onError: (error) => {
+      told.push(error);
+    },
+    clock,
+  });
+  await task.start();
+  await clock.advance(5);
+  await task.stop();
+  await task.join();
+  assertEquals(told, []);
+  assertEquals(task.state, "stopped");
+  assertEquals(task.statistics.errors, 0);
+});
+
+test("StreamingTask source that fails to close makes the stop an error", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "bad close",
+    source: async function* (signal) {
+      try {
+        yield* counter(clock, 10)(signal);
+      } finally {
+        // deno-lint-ignore no-unsafe-finally
+        throw new Error("close");
+      }
+    },
+    onItem: () => {},
+    clock,
+  });
+  await task.start();
+  await clock.advance(5);
+  const joined = assertRejects(() => task.join(), Error, "close");
+  assertEquals(await task.stop(), "stopped");
+  await joined;
+  assert(task.errored);
+});
+
+// Timeouts.
+
+test("StreamingTask without an item in time fails at once, though its source hangs", async () => {
+  const clock = new ManualClock();
+  const told: string[] = [];
+  const task = new StreamingTask<number>({
+    name: "camera",
+    source: hung,
+    onItem: () => {},
+    onError: (error) => {
+      told.push(String(error));
+    },
+    timeout: 100,
+    clock,
+  });
+  await task.start();
+  const joined = assertRejects(
+    () => task.join(),
+    DOMException,
+    "No item within 100 ms",
+  );
+  await clock.advance(100);
+  await joined;
+  assertEquals(told, ["TimeoutError: No item within 100 ms"]);
+  assertEquals(task.statistics.timeouts, 1);
+  assertEquals(clock.now(), 100);
+  assertEquals(clock.pending, []);
+});
+
+test("StreamingTask goes on waiting for the same item when onError says so", async () => {
+  const clock = new ManualClock();
+  const items: number[] = [];
+  const task = new StreamingTask<number>({
+    name: "slow",
+    source: async function* (signal) {
+      await sleep(250, { signal, clock });
+      yield 1;
+    },
+    onItem: (item) => {
+      items.push(item);
+    },
+    onError: () => "continue",
+    timeout: 100,
+    clock,
+  });
+  await task.start();
+  await clock.advance(300);
+  await task.join();
+  assertEquals(items, [1]);
+  assertEquals(task.statistics.timeouts, 2);
+  assertEquals(task.statistics.errors, 2);
+  assertEquals(task.statistics.lastItemTime, 250);
+});
+
+test("StreamingTask handler may take longer than the timeout", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "slow handler",
+    source: () => [1, 2],
+    onItem: () => sleep(1000, { clock }),
+    timeout: 100,
+    clock,
+  });
+  await task.start();
+  await clock.advance(2000);
+  await task.join();
+  assertEquals(task.statistics.timeouts, 0);
+});
+
+// The rest.
+
+test("StreamingTask closes a source that opens after the stop", async () => {
+  const clock = new ManualClock();
+  let closed = false;
+  const { promise, resolve } = Promise.withResolvers<AsyncIterable<number>>();
+  const task = new StreamingTask<number>({
+    name: "late",
+    source: () => promise,
+    onItem: () => {},
+    clock,
+  });
+  const started = task.start();
+  await clock.advance(0);
+  assertEquals(await task.stop(), "stopped");
+  await started;
+  resolve({
+    [Symbol.asyncIterator]: () => ({
+      next: () => Promise.resolve({ done: false, value: 1 }),
+      return: () => {
+        closed = true;
+        return Promise.resolve({ done: true, value: undefined });
+      },
+    }),
+  });
+  await clock.advance(0);
+  assert(closed);
+  assertEquals(task.statistics.items, 0);
+});
+
+test("StreamingTask.states() follows it through its runs until it is disposed of", async () => {
+  const clock = new ManualClock();
+  const states: string[] = [];
+  const task = new StreamingTask<number>({
+    name: "states",
+    source: counter(clock, 10),
+    onItem: () => {},
+    clock,
+  });
+  const following = (async () => {
+    for await (const { state } of task.states()) states.push(state);
+  })();
+  for (let round = 0; round < 2; round++) {
+    await task.start();
+    await clock.advance(5);
+    await task.stop();
+  }
+  await task[Symbol.asyncDispose]();
+  await following;
+  const run = ["starting", "running", "stopping", "stopped"];
+  assertEquals(states, ["stopped", ...run, ...run]);
+  await assertRejects(() => task.start(), Error, "as it was disposed of");
+});
+
+test("StreamingTask.states() says how many transitions a slow consumer has lost", async () => {
+  const task = new StreamingTask<number>({
+    name: "states",
+    source: () => [],
+    onItem: () => {},
+  });
+  const states = task.states();
+  for (let round = 0; round < 50; round++) {
+    await task.start();
+    await task.join();
+  }
+  await task[Symbol.asyncDispose]();
+  let last = 0;
+  let count = 0;
+  for await (const { dropped } of states) {
+    count++;
+    last = dropped;
+  }
+  assertEquals(count, 64);
+  assertEquals(last, 1 + 50 * 3 - 64 - 1);
+});
+
+test("StreamingTask works under FakeTime", async () => {
+  using time = new FakeTime();
+  let timeouts = 0;
+  const task = new StreamingTask<number>({
+    name: "hung",
+    source: hung,
+    onItem: () => {},
+    onError: () => {
+      timeouts++;
+    },
+    timeout: 1000,
+  });
+  const started = task.start();
+  await time.tickAsync(0);
+  await started;
+  await time.tickAsync(1000);
+  await assertRejects(() => task.join(), DOMException);
+  assertEquals(timeouts, 1);
+});
+
+test("StreamingTask refuses bad arguments by name before anything starts", async () => {
+  const good = { name: "x", source: () => [1], onItem: () => {} };
+  const create = (options: Record<string, unknown>) => () =>
+    new StreamingTask<number>({ ...good, ...options } as never);
+  const wrong: [Record<string, unknown>, string][] = [
+    [{ name: undefined }, "'name' must be a string"],
+    [{ source: [1] }, "'source' must be a function"],
+    [{ onItem: undefined }, "'onItem' must be a function"],
+    [{ onError: 1 }, "'onError' must be a function"],
+    [{ timeout: "1" }, "'timeout' must be a positive number"],
+    [{ concurrency: "1" }, "'concurrency' must be an integer"],
+    [{ clock: 1 }, "'clock' must be a Clock"],
+    [{ logger: 1 }, "'logger' must be a Logger"],
+  ];
+  for (const [options, message] of wrong) {
+    assertThrows(create(options), TypeError, message);
+  }
+  for (const timeout of [0, -1, NaN]) {
+    assertThrows(create({ timeout }), RangeError, "'timeout'");
+  }
+  for (const concurrency of [0, 1.5, NaN]) {
+    assertThrows(create({ concurrency }), RangeError, "'concurrency'");
+  }
+  const task = new StreamingTask<number>(good);
+  const start = (options: Record<string, unknown>) => () =>
+    task.start(options as StartOptions);
+  await assertRejects(start({ ifRunning: "no" }), TypeError, "'ifRunning'");
+  await assertRejects(start({ signal: 1 }), TypeError, "'signal'");
+  await assertRejects(start({ grace: -1 }), RangeError, "'grace'");
+  await assertRejects(() => task.stop({ grace: NaN }), RangeError, "'grace'");
+  await assertRejects(
+    () => task.join({ signal: 1 as never }),
+    TypeError,
+    "'signal'",
+  );
+  assertFalse(task.running);
+  assertEquals(task.statistics.starts, 0);
+});
+
+// No order of calls loses a stop or hangs.
+
+type Call =
+  | { kind: "start"; ifRunning: "restart" | "ignore" | "throw" }
+  | { kind: "stop" | "join" | "abort" | "turn" }
+  | { kind: "advance"; ms: number };
+
+const call: fc.Arbitrary<Call> = fc.oneof(
+  fc.record({
+    kind: fc.constant("start" as const),
+    ifRunning: fc.constantFrom("restart", "ignore", "throw"),
+  }),
+  fc.constantFrom<Call>(
+    { kind: "stop" },
+    { kind: "join" },
+    { kind: "abort" },
+    { kind: "turn" },
+  ),
+  fc.record({ kind: fc.constant("advance" as const), ms: fc.nat(40) }),
+);
+
+test("StreamingTask loses no stop and never hangs, in any order of calls", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(call, { maxLength: 12 }),
+      fc.record({
+        count: fc.constantFrom(0, 3, Infinity),
+        period: fc.nat(15),
+        handling: fc.nat(15),
+        hears: fc.boolean(),
+        failsAt: fc.constantFrom(undefined, 1),
+        timeout: fc.constantFrom(Infinity, 10),
+      }),
+      async (calls, { count, period, handling, hears, failsAt, timeout }) => {
+        const clock = new ManualClock();
+        const controller = new CountingController();
+        let open = 0;
+        let most = 0;
+        const waits: Promise<unknown>[] = [];
+        const task = new StreamingTask<number>({
+          name: "any",
+          source: async function* (signal) {
+            most = Math.max(most, ++open);
+            try {
+              for (let n = 0; n < count; n++) {
+                await sleep(period, hears ? { signal, clock } : { clock });
+                yield n;
+              }
+            } finally {
+              open--;
+            }
+          },
+          onItem: async (item) => {
+            await sleep(handling, { clock });
+            if (item === failsAt) throw new Error("by design");
+          },
+          onError: () => {},
+          timeout,
+          clock,
+        });
+        const { signal } = controller;
+        for (const call of calls) {
+          if (call.kind === "start") {
+            const { ifRunning } = call;
+            waits.push(
+              task.start({ signal, ifRunning }).catch((error) => error),
+            );
+          } else if (call.kind === "stop") waits.push(task.stop());
+          else if (call.kind === "join") {
+            waits.push(task.join().catch((error) => error));
+          } else if (call.kind === "abort") controller.abort();
+          else if (call.kind === "advance") await clock.advance(call.ms);
+          else await undefined;
+        }
+        let outcome: string | undefined;
+        waits.push(task.stop().then((value) => outcome = value));
+        await clock.advance(40);
+        assertEquals(outcome, "stopped");
+        await Promise.all(waits);
+        assertFalse(task.running);
+        assertEquals(open, 0);
+        // Streams follow each other, but for one that hangs past a timeout.
+        if (timeout === Infinity || hears) assert(most <= 1);
+        assertEquals(clock.pending, []);
+        assertEquals(controller.listeners, 0);
+        assert(task.state === "stopped" || task.state === "errored");
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
