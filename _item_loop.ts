@@ -4,7 +4,7 @@
 import { Latch } from "./_latch.ts";
 import { DEFAULT_GRACE } from "./_run.ts";
 import {
-  CancelScope,
+  type CancelScope,
   isCancellation,
   onAbort,
   timeout,

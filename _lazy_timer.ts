@@ -7,7 +7,8 @@ import type { Clock } from "./clock.ts";
  * One timer for a deadline that moves all the time.
  *
  * Moving the deadline further away costs nothing: the timer stays, and when it
- * fires it looks how much time is left. Only a deadline before the one that
+ * fires it looks how much time is left. Whoever does not wait any more when it
+ * expires ignores it. Only a deadline before the one that
  * the timer is set for sets it anew.
  */
 export class LazyTimer {
@@ -28,14 +29,9 @@ export class LazyTimer {
     if (deadline < this.#armedFor) this.#arm(now);
   }
 
-  /** Takes the deadline away; the timer may stay for the next one. */
-  rest(): void {
-    this.#deadline = Infinity;
-  }
-
   /** Cancels the timer. */
   cancel(): void {
-    this.rest();
+    this.#deadline = Infinity;
     this.#armedFor = Infinity;
     this.#cancel?.();
     this.#cancel = undefined;
@@ -50,7 +46,6 @@ export class LazyTimer {
   readonly #fire = (): void => {
     this.#cancel = undefined;
     this.#armedFor = Infinity;
-    if (this.#deadline === Infinity) return;
     const now = this.#clock.now();
     if (now < this.#deadline) this.#arm(now);
     else this.#onExpire(now);

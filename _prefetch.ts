@@ -31,6 +31,7 @@ export class Prefetch<T> implements PulledSource<T> {
   }
 
   async return(): Promise<void> {
+    if (this.#isOver) return;
     this.#isOver = true;
     await this.#source.return?.();
   }

@@ -42,6 +42,7 @@ export function checkSource(action: string, name: string, value: unknown) {
 /** Pulls from an iterator that may be synchronous, and may give promises. */
 class SyncSource<T> implements PulledSource<T> {
   readonly #iterator: Iterator<T | PromiseLike<T>>;
+  #isClosed = false;
 
   constructor(iterator: Iterator<T | PromiseLike<T>>) {
     this.#iterator = iterator;
@@ -55,13 +56,15 @@ class SyncSource<T> implements PulledSource<T> {
     try {
       return { done: false, value: await result.value };
     } catch (error) {
-      // The language closes the iterator in this case, too.
-      this.#iterator.return?.();
+      // As the language does: closes it, and lets this error win.
+      await this.return().catch(() => {});
       throw error;
     }
   }
 
   async return(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     await this.#iterator.return?.();
   }
 }
@@ -78,8 +81,15 @@ class StreamSource<T> implements PulledSource<T> {
   }
 
   async next(): Promise<IteratorResult<T>> {
-    const { done, value } = await this.#reader.read();
-    return done ? { done, value: undefined } : { done, value };
+    try {
+      const { done, value } = await this.#reader.read();
+      if (!done) return { done, value };
+    } catch (error) {
+      this.#reader.releaseLock();
+      throw error;
+    }
+    this.#reader.releaseLock();
+    return { done: true, value: undefined };
   }
 
   async return(): Promise<void> {

@@ -266,7 +266,6 @@ export class TimeoutIterator<T>
     if (this.#slowAfter !== Infinity) this.#watchRate();
     this.#items++;
     this.#resolve = undefined;
-    if (this.#isTimed) this.#timer.rest();
     resolve(result);
     if (this.#queue !== undefined) this.#answerNext();
   };
@@ -350,6 +349,8 @@ export class TimeoutIterator<T>
   }
 
   #expire(now: number): void {
+    // While the consumer works there is nothing to wait for.
+    if (this.#resolve === undefined) return;
     const reject = this.#reject;
     const resolve = this.#resolve;
     this.#timeouts++;
