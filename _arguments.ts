@@ -162,6 +162,21 @@ export function checkOneOf(
   );
 }
 
+/** Checks a choice between yes and no; `undefined` stands for the default. */
+export function checkBoolean(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(
+    value === undefined || typeof value === "boolean",
+    action,
+    name,
+    "a boolean",
+    value,
+  );
+}
+
 /** Checks an options bag. */
 export function checkOptions(action: string, value: unknown): void {
   checkType(
@@ -182,9 +197,10 @@ export interface CommonOptions {
 }
 
 const hasMethods = (value: unknown, methods: readonly string[]): boolean =>
-  typeof value === "object" && value !== null &&
+  ((typeof value === "object" && value !== null) ||
+    typeof value === "function") &&
   methods.every((method) =>
-    typeof (value as Record<string, unknown>)[method] === "function"
+    typeof (value as unknown as Record<string, unknown>)[method] === "function"
   );
 
 /** Checks a signal; `undefined` stands for none. */
@@ -217,7 +233,6 @@ export function checkCommon(action: string, options: CommonOptions): void {
   );
   checkType(
     logger === undefined ||
-      typeof logger === "function" ||
       hasMethods(logger, ["debug", "info", "warn", "error"]),
     action,
     "logger",

@@ -3,11 +3,11 @@
 
 /** When a round is due. */
 export interface Slot {
-  /** Its place on the grid of periods, from 0. */
+  /** The latest place on the grid of periods that it stands for, from 0. */
   readonly index: number;
-  /** When it is due. */
+  /** When it was due. */
   readonly scheduled: number;
-  /** How many places before it went without a round. */
+  /** How many places after the one it was due for went without a round. */
   readonly missed: number;
 }
 
@@ -16,14 +16,15 @@ export interface Slot {
  *
  * ```text
  * grid    |----|----|----|----|----|
- * rounds  ##   ########### ## |##
- *              ^ overran  ^ at once, for the latest place; then on the grid
+ * rounds  ##   ###########-##  ##
+ *              ^ overran  ^ at once, late by two periods and one missed
  * ```
  *
- * A round that ends late is followed at once by the round of the latest place
- * that has passed; the places before that are missed, not replayed. Places are
- * computed from the start by one multiplication, so no error adds up, and the
- * index always grows, so a timer that fires early cannot double a round.
+ * A round that ends late is followed at once by the next; the places that have
+ * passed meanwhile are missed, not replayed, and the round after that is on
+ * the grid again. Places are computed from the start by one multiplication, so
+ * no error adds up, and the index always grows, so a timer that fires early
+ * cannot double a round.
  */
 export function nextOnGrid(
   start: number,
@@ -38,7 +39,7 @@ export function nextOnGrid(
   else if (start + (latest + 1) * period <= now) latest++;
   return {
     index: latest,
-    scheduled: start + latest * period,
+    scheduled: start + next * period,
     missed: latest - next,
   };
 }

@@ -23,6 +23,7 @@
  */
 
 import {
+  checkBoolean,
   checkCommon,
   checkFunction,
   checkNonNegative,
@@ -63,7 +64,7 @@ export interface BackgroundTaskContext {
   readonly round: number;
   /** How late this round began, in milliseconds. */
   readonly late: number;
-  /** How many rounds before this one were missed since the last. */
+  /** How many rounds were missed between the last one and this one. */
   readonly missed: number;
   /**
    * Waits, at most until the task is asked to stop: the wait rejects then, and
@@ -120,6 +121,14 @@ export interface BackgroundTaskOptions {
   /** Stops the task. */
   signal?: AbortSignal;
   /**
+   * Whether the waits of the task keep the process alive: those between its
+   * rounds, before a restart and of `context.sleep()`. With `false` it is what
+   * the original calls a daemon.
+   *
+   * @default {true}
+   */
+  ref?: boolean;
+  /**
    * Measures the time.
    *
    * @default {systemClock}
@@ -163,13 +172,14 @@ function checkArguments(
   checkFunction(doing, "action", action);
   checkOptions(doing, options);
   checkCommon(doing, options);
-  const { frequency, schedule, restart, onError, onEnd } = options;
+  const { frequency, schedule, ref, restart, onError, onEnd } = options;
   if (frequency !== undefined) {
     checkPositiveFinite(doing, "frequency", frequency);
   }
   if (schedule !== undefined) {
     checkOneOf(doing, "schedule", schedule, ["fixed-rate", "fixed-delay"]);
   }
+  checkBoolean(doing, "ref", ref);
   checkRestartPolicy(doing, restart);
   if (onError !== undefined) checkFunction(doing, "onError", onError);
   if (onEnd !== undefined) checkFunction(doing, "onEnd", onEnd);
@@ -392,7 +402,7 @@ export class BackgroundTask implements AsyncDisposable {
         if (!this.#tellHook(error, delay)) {
           this.#log("warn", `failed and restarts in ${delay} ms`, { error });
         }
-        await sleep(delay, { signal, clock: this.#clock });
+        await this.#sleep(delay, signal);
         this.#restarts++;
       }
     }
@@ -430,7 +440,7 @@ export class BackgroundTask implements AsyncDisposable {
         : nextOnGrid(start, period, slot.index, now);
       // Also without a delay: rounds that all overrun must leave the event
       // loop a turn between them, or nobody could stop the task.
-      await sleep(Math.max(slot.scheduled - now, 0), { signal, clock });
+      await this.#sleep(Math.max(slot.scheduled - now, 0), signal);
       // The timer may have won over a stop by a hair.
       if (signal.aborted) return;
       await this.#round(signal, slot);
@@ -438,8 +448,7 @@ export class BackgroundTask implements AsyncDisposable {
   }
 
   #round(signal: AbortSignal, slot: Slot): void | PromiseLike<void> {
-    const clock = this.#clock;
-    const late = Math.max(clock.now() - slot.scheduled, 0);
+    const late = Math.max(this.#clock.now() - slot.scheduled, 0);
     const round = this.#rounds++;
     this.#missed += slot.missed;
     this.#worstLateness = Math.max(this.#worstLateness, late);
@@ -452,11 +461,15 @@ export class BackgroundTask implements AsyncDisposable {
       round,
       late,
       missed: slot.missed,
-      sleep: (ms) => sleep(ms, { signal, clock }),
+      sleep: (ms) => this.#sleep(ms, signal),
       stop: (reason) => {
         this.stop({ reason, grace: Infinity });
       },
     });
+  }
+
+  #sleep(ms: number, signal: AbortSignal): Promise<void> {
+    return sleep(ms, { signal, clock: this.#clock, ref: this.#options.ref });
   }
 
   #abandon(): void {

@@ -32,6 +32,7 @@
 
 import { type AbortFanout, type AbortNode, fanoutOf } from "./_abort_fanout.ts";
 import {
+  checkBoolean,
   checkCommon,
   checkFunction,
   checkNonNegative,
@@ -260,6 +261,7 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
     checkNonNegative("sleep", "ms", ms);
     checkOptions("sleep", options);
     checkCommon("sleep", options);
+    checkBoolean("sleep", "ref", options.ref);
   } catch (error) {
     return Promise.reject(error);
   }

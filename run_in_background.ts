@@ -80,7 +80,8 @@ export type BackgroundResult<Return> = Promise<Awaited<Return>>;
  *
  * A call returns a promise for what the method returns. Nobody needs to look
  * at it: a failure is reported as that of any task, by the processor's
- * `onError` or its logger, and never as an unhandled rejection. When the task
+ * `onError` or its logger, and never as an unhandled rejection. That is so
+ * even when the caller catches it, because nobody can know that he will. When the task
  * is stopped before the method has ended the promise rejects with an
  * `AbortError`.
  *

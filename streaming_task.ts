@@ -263,6 +263,11 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     return isErrored(this.state);
   }
 
+  /** Whether a stop has given up waiting for the last stream. */
+  get abandoned(): boolean {
+    return this.#run?.isAbandoned ?? false;
+  }
+
   /** What the last stream has failed with, `undefined` if it has not. */
   get exception(): unknown {
     return this.errored ? this.#failure.look() : undefined;
@@ -338,8 +343,7 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   async stop(options: StopOptions = {}): Promise<StopOutcome> {
     checkStopOptions("stop", options);
     this.#waitingStart = undefined;
-    if (this.#run === undefined || !this.running) return "stopped";
-    if (this.#run.hasEnded) {
+    if (this.#run === undefined || this.#run.hasEnded) {
       this.#finish();
       return "stopped";
     }
@@ -352,6 +356,7 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
    * @param options What ends the wait early.
    * @returns A promise that resolves when the last stream has ended normally,
    * which includes that it was stopped; at once if the task does not run.
+   * {@linkcode StreamingTask.abandoned} tells whether it was abandoned.
    * @throws {unknown} What the last stream has failed with.
    * @throws {AbortSignal["reason"]} If the signal aborts first.
    */

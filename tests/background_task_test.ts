@@ -17,6 +17,7 @@ import { backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
+import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 
 /** Work that nobody can end but us. */
@@ -267,14 +268,14 @@ test("BackgroundTask skips rounds that were missed and counts them", async () =>
   assertEquals(rounds, [
     { at: 0, round: 0, late: 0, missed: 0 },
     { at: 100, round: 1, late: 0, missed: 0 },
-    { at: 450, round: 2, late: 50, missed: 2 },
+    { at: 450, round: 2, late: 250, missed: 2 },
     { at: 500, round: 3, late: 0, missed: 0 },
     { at: 600, round: 4, late: 0, missed: 0 },
   ]);
   assertEquals(task.statistics, {
     rounds: 5,
     missed: 2,
-    worstLateness: 50,
+    worstLateness: 250,
     restarts: 0,
   });
 });
@@ -305,7 +306,7 @@ test("BackgroundTask does not drift over a day", async () => {
   assert(Math.abs(last - 24 * 3_600_000) < 0.001, `${last}`);
 });
 
-test("nextOnGrid() is the latest place that has passed, or the next one", () => {
+test("nextOnGrid() is due a period later and stands for all places that have passed", () => {
   fc.assert(fc.property(
     fc.double({ min: 0, max: 1e9, noNaN: true }),
     fc.double({ min: 0.01, max: 1e5, noNaN: true }),
@@ -314,13 +315,13 @@ test("nextOnGrid() is the latest place that has passed, or the next one", () => 
     (start, period, index, periods) => {
       const now = start + index * period + periods * period;
       const slot = nextOnGrid(start, period, index, now);
-      assert(slot.index > index);
-      assertEquals(slot.scheduled, start + slot.index * period);
-      assertEquals(slot.missed, slot.index - index - 1);
-      // Nothing between this place and now: no further place has passed.
+      assertEquals(slot.scheduled, start + (index + 1) * period);
+      assertEquals(slot.index, index + 1 + slot.missed);
+      assert(slot.missed >= 0);
+      // No further place has passed.
       assert(start + (slot.index + 1) * period > now);
-      // A place beyond the next one is taken only when it has passed.
-      if (slot.index > index + 1) assert(slot.scheduled <= now);
+      // A place is missed only when it has passed.
+      if (slot.missed > 0) assert(start + slot.index * period <= now);
     },
   ));
 });
@@ -793,6 +794,8 @@ test("BackgroundTask refuses bad arguments by name before anything starts", () =
     [{ signal: new AbortController() }, "'signal' must be an AbortSignal"],
     [{ clock: {} }, "'clock' must be a Clock"],
     [{ logger: {} }, "'logger' must be a Logger"],
+    [{ logger: () => {} }, "'logger' must be a Logger"],
+    [{ ref: 1 }, "'ref' must be a boolean"],
     [{ name: 5 }, "'name' must be a string"],
     [{ restart: {} }, "'restart' must be a RestartPolicy"],
     [{ onError: "log" }, "'onError' must be a function"],
@@ -844,6 +847,21 @@ test("BackgroundTask does not see later changes of its options", async () => {
   assertEquals(task.name, "before");
   assertEquals(task.statistics.rounds, 3);
   await task.stop();
+});
+
+test("BackgroundTask with ref: false does not keep the process alive", async () => {
+  const { code, stdout } = await runProgram(`
+    import { BackgroundTask } from "ROOT/background_task.ts";
+    let rounds = 0;
+    const task = new BackgroundTask(() => { rounds++; }, {
+      frequency: 0.05,
+      ref: false,
+    });
+    task.run();
+    setTimeout(() => console.log(rounds, task.state), 20);
+  `);
+  assertEquals(stdout, "1 running\n");
+  assertEquals(code, 0);
 });
 
 test("BackgroundTask works under FakeTime", async () => {

@@ -204,6 +204,7 @@ test("sleep() rejects bad arguments by name and sets no timer", async () => {
   const wrong = [
     [{ signal: {} }, "'signal' must be an AbortSignal"],
     [{ clock: { now: 1 } }, "'clock' must be a Clock"],
+    [{ ref: "no" }, "'ref' must be a boolean"],
     [null, "'options' must be an object"],
     [5, "'options' must be an object"],
   ] as const;

@@ -329,6 +329,10 @@ test("StreamingTask.stop() says that a hung source was abandoned", async () => {
   assertEquals(outcome, "abandoned");
   await joined;
   assertFalse(task.running);
+  assert(task.abandoned);
+  const again = task.stop({ grace: 1 });
+  await clock.advance(1);
+  assertEquals(await again, "abandoned");
   assertEquals(clock.pending, []);
 });
 
