@@ -136,6 +136,22 @@ export function checkCount(
   );
 }
 
+/** Checks a count of at least `least`. */
+export function checkFiniteCount(
+  action: string,
+  name: string,
+  value: unknown,
+  least: number,
+): void {
+  checkRange(
+    (number) => number >= least && Number.isInteger(number),
+    action,
+    name,
+    `an integer of at least ${least}`,
+    value,
+  );
+}
+
 /** Checks a callback. */
 export function checkFunction(
   action: string,
@@ -186,6 +202,13 @@ export function checkOptions(action: string, value: unknown): void {
     "an object",
     value,
   );
+}
+
+/** A copy that later changes do not reach, of inherited options too. */
+export function copyOptions<T extends object>(options: T): T {
+  const copy: Partial<T> = {};
+  for (const key in options) copy[key] = options[key];
+  return copy as T;
 }
 
 /** The options that nearly everything takes. */

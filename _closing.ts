@@ -56,8 +56,11 @@ export class Closing {
 
   /** Takes note of an error: for whoever waits, or else for the hook. */
   note(error: unknown): void {
-    if (this.#closed.waiting > 0) this.#failure ??= { error };
-    else this.#onLateFailure(error);
+    if (this.#closed.waiting > 0 && this.#failure === undefined) {
+      this.#failure = { error };
+    } else {
+      this.#onLateFailure(error);
+    }
   }
 
   #fail(error: unknown): void {

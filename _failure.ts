@@ -1,6 +1,9 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+/** More turns of the microtask queue than a stop and a join take together. */
+const TURNS = 20;
+
 /**
  * What some work has failed with, and whether anybody has looked at it: an
  * error that nobody looked at is reported, once.
@@ -27,6 +30,17 @@ export class Failure {
     throw this.#failure.error;
   }
 
+  async #reportLater(
+    error: unknown,
+    reportUnseen: (error: unknown) => void,
+  ): Promise<void> {
+    // Whoever awaits the stop and then the join looks in time.
+    for (let turn = 0; turn < TURNS && !this.#isSeen; turn++) await undefined;
+    if (this.#isSeen) return;
+    this.see();
+    reportUnseen(error);
+  }
+
   /** Records how the work has ended. */
   record(
     failure: { error: unknown } | undefined,
@@ -34,11 +48,6 @@ export class Failure {
   ): void {
     this.#failure = failure;
     if (failure === undefined) return;
-    // Whoever stopped the task may join it in the same breath.
-    queueMicrotask(() => {
-      if (this.#isSeen) return;
-      this.see();
-      reportUnseen(failure.error);
-    });
+    this.#reportLater(failure.error, reportUnseen);
   }
 }

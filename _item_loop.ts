@@ -7,6 +7,7 @@ import {
   type CancelScope,
   isCancellation,
   onAbort,
+  sleep,
   timeout,
 } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
@@ -16,8 +17,8 @@ import { type ItemSource, TimeoutIterator } from "./timeout_iterator.ts";
 /** What an {@linkcode ItemLoop} needs to know of its owner. */
 export interface ItemLoopOptions<T> {
   /** Handles an item. */
-  onItem: (item: T, signal: AbortSignal) => void | PromiseLike<void>;
-  /** Told of an error. Returns whether the loop goes on. */
+  onItem: (item: T, signal: AbortSignal) => unknown;
+  /** Told of every error, once. Returns whether the loop goes on. */
   onError: (error: unknown) => Promise<boolean>;
   /** Told that an item has not come in time, before `onError`. */
   onStall: () => void;
@@ -29,16 +30,26 @@ export interface ItemLoopOptions<T> {
   logger: Logger | undefined;
 }
 
+/** Where an error comes from: what can go on after it, and who may hang. */
+type Origin = "item" | "stall" | "source";
+
+/** After how many items the loop looks whether others need a turn. */
+const ITEMS_BETWEEN_LOOKS = 256;
+
+/** For how long the loop may keep the event loop to itself, in milliseconds. */
+const LONGEST_TURN = 50;
+
 /** One pass over a stream: pulls items and has them handled, in bounds. */
 export class ItemLoop<T> {
   readonly #options: ItemLoopOptions<T>;
-  /** Aborts when the loop is stopped, or with the error that ends it. */
+  /** Aborts when the loop is stopped, or when an error ends it. */
   readonly #scope: CancelScope;
   readonly #slot: Latch = new Latch();
   readonly #items: TimeoutIterator<T>;
   #closing: Promise<unknown> | undefined = undefined;
   #busy = 0;
-  #failure: { isStall: boolean } | undefined = undefined;
+  #isJudgingStall = false;
+  #failure: { error: unknown; origin: Origin } | undefined = undefined;
 
   constructor(
     source: ItemSource<T>,
@@ -52,11 +63,9 @@ export class ItemLoop<T> {
       timeout,
       clock,
       logger,
-      // Until the handler has decided, which may take its time.
       onTimeout: () => {
-        const message = `No item within ${timeout} ms`;
-        options.onStall();
-        this.#judge(new DOMException(message, "TimeoutError"), true);
+        this.#stall();
+        // Until the handler has decided, which may take its time.
         return "continue";
       },
       // Whoever stops the loop has a grace of his own.
@@ -74,7 +83,7 @@ export class ItemLoop<T> {
     } finally {
       forget();
     }
-    if (this.#scope.aborted) throw this.#scope.reason;
+    if (this.#failure !== undefined) throw this.#failure.error;
   }
 
   #close(): Promise<unknown> {
@@ -87,65 +96,81 @@ export class ItemLoop<T> {
   }
 
   async #pull(): Promise<void> {
+    const { clock, concurrency } = this.#options;
     const { signal } = this.#scope;
+    let lookedAt = clock.now();
     try {
-      for (;;) {
-        while (this.#busy >= this.#options.concurrency) {
-          await this.#slot.wait({ signal });
-        }
+      for (let count = 1;; count++) {
+        while (this.#busy >= concurrency) await this.#slot.wait({ signal });
         const result = await this.#items.next();
         if (result.done) return;
         this.#handle(result.value);
+        if (count % ITEMS_BETWEEN_LOOKS !== 0) continue;
+        // A source that always has an item ready would keep everybody else
+        // from running, and so from stopping it.
+        const now = clock.now();
+        if (now - lookedAt < LONGEST_TURN) continue;
+        await sleep(0, { signal, clock });
+        lookedAt = now;
       }
     } catch (error) {
-      // An error of the loop's own has been judged before it ended the scope.
-      if (this.#scope.aborted) return;
-      await this.#options.onError(error);
-      this.#fail(error, false);
+      if (!isCancellation(error, signal)) await this.#judge(error, "source");
     }
-  }
-
-  #fail(error: unknown, isStall: boolean): void {
-    if (this.#scope.aborted) {
-      this.#options.onLateError(error);
-      return;
-    }
-    this.#failure = { isStall };
-    this.#scope.abort(error);
   }
 
   /** Waits for the handlers, then for the source, which may hang. */
   async #finish(): Promise<void> {
     while (this.#busy > 0) await this.#slot.wait();
     const closing = this.#close();
-    if (this.#failure === undefined) {
-      await closing;
-    } else if (this.#failure.isStall) {
-      closing.catch(this.#options.onLateError);
-    } else {
-      const { clock } = this.#options;
-      await timeout(closing, DEFAULT_GRACE, { clock })
-        .catch(this.#options.onLateError);
+    try {
+      if (this.#failure === undefined) {
+        await closing;
+      } else if (this.#failure.origin !== "stall") {
+        const { clock } = this.#options;
+        await timeout(closing, DEFAULT_GRACE, { clock });
+      } else {
+        closing.catch(this.#options.onLateError);
+      }
+    } catch (error) {
+      if (!isCancellation(error, this.#scope.signal)) {
+        await this.#judge(error, "source");
+      }
     }
   }
 
   async #handle(item: T): Promise<void> {
     this.#busy++;
+    const { signal } = this.#scope;
     try {
-      await this.#options.onItem(item, this.#scope.signal);
+      await this.#options.onItem(item, signal);
     } catch (error) {
-      if (!isCancellation(error, this.#scope.signal)) {
-        await this.#judge(error, false);
-      }
+      if (!isCancellation(error, signal)) await this.#judge(error, "item");
     } finally {
       this.#busy--;
       this.#slot.pulse();
     }
   }
 
-  /** Ends the loop with an error, unless its owner wants to go on. */
-  async #judge(error: unknown, isStall: boolean): Promise<void> {
-    if (await this.#options.onError(error)) return;
-    this.#fail(error, isStall);
+  async #stall(): Promise<void> {
+    this.#options.onStall();
+    if (this.#isJudgingStall) return;
+    this.#isJudgingStall = true;
+    const message = `No item within ${this.#options.timeout} ms`;
+    await this.#judge(new DOMException(message, "TimeoutError"), "stall");
+    this.#isJudgingStall = false;
+  }
+
+  /** Ends the loop with an error, unless its owner wants to go on and can. */
+  async #judge(error: unknown, origin: Origin): Promise<void> {
+    const canGoOn = origin !== "source" && !this.#scope.aborted;
+    if (await this.#options.onError(error) && canGoOn) return;
+    if (this.#failure !== undefined) {
+      this.#options.onLateError(error);
+      return;
+    }
+    // A stop that came while the owner thought about a stall has ended it.
+    if (origin === "stall" && this.#scope.aborted) return;
+    this.#failure = { error, origin };
+    this.#scope.abort(error);
   }
 }

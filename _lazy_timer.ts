@@ -46,6 +46,7 @@ export class LazyTimer {
   readonly #fire = (): void => {
     this.#cancel = undefined;
     this.#armedFor = Infinity;
+    if (this.#deadline === Infinity) return;
     const now = this.#clock.now();
     if (now < this.#deadline) this.#arm(now);
     else this.#onExpire(now);

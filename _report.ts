@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { callHook } from "./_hooks.ts";
 import type { Logger } from "./logger.ts";
 
 /** An error as part of a sentence, whatever was thrown. */
@@ -8,7 +9,7 @@ function describeError(error: unknown): string {
   try {
     return String(error);
   } catch {
-    return Object.prototype.toString.call(error);
+    return `something that cannot be shown (${typeof error})`;
   }
 }
 
@@ -25,11 +26,10 @@ export function report(
   const message = "error" in details
     ? `${sentence}: ${describeError(details.error)}`
     : sentence;
-  try {
-    logger[level](message, details);
-  } catch (error) {
-    console.error(message, details, error);
-  }
+  callHook(
+    () => logger[level](message, details),
+    (error) => console.error(message, describeError(error)),
+  );
 }
 
 /** Logs what a task did. */

@@ -36,24 +36,31 @@ export interface RunHooks {
 export class Run {
   readonly #scope: CancelScope = new CancelScope();
   readonly #ended: Latch = new Latch();
+  /** Opens when the work has ended or was abandoned. */
+  readonly #over: Latch = new Latch();
   readonly #clock: Clock;
   readonly #hooks: RunHooks;
+  readonly #grace: number;
   #forgetParent: (() => void) | undefined = undefined;
   #abandoned = false;
 
   constructor(
-    work: (signal: AbortSignal) => void | PromiseLike<void>,
+    work: (signal: AbortSignal) => unknown,
     parent: AbortSignal | undefined,
+    grace: number | undefined,
     clock: Clock,
     hooks: RunHooks,
   ) {
+    this.#grace = grace ?? DEFAULT_GRACE;
     this.#clock = clock;
     this.#hooks = hooks;
     // The work begins in a turn of its own: whoever starts it is never run
     // into, and a stop that comes first finds nothing to undo.
     queueMicrotask(() => this.#begin(work));
     if (parent !== undefined) {
-      this.#forgetParent = onAbort(parent, (reason) => this.#abort(reason));
+      this.#forgetParent = onAbort(parent, (reason) => {
+        this.#obey(reason);
+      });
     }
   }
 
@@ -70,31 +77,41 @@ export class Run {
   }
 
   async stop(options: StopOptions): Promise<StopOutcome> {
-    const { reason, grace = DEFAULT_GRACE } = options;
+    const { reason, grace = this.#grace } = options;
     if (this.hasEnded) return "stopped";
     this.#abort(reason);
     const ms = grace === Infinity ? undefined : grace;
     if (await this.#ended.wait({ ms, clock: this.#clock })) return "stopped";
-    if (!this.#abandoned) {
-      this.#abandoned = true;
-      this.#hooks.onAbandon();
-    }
+    this.#abandon();
     return "abandoned";
+  }
+
+  /** Stops because the signal says so: nobody waits, but the grace is kept. */
+  async #obey(reason: unknown): Promise<void> {
+    this.#abort(reason);
+    const ms = this.#grace === Infinity ? undefined : this.#grace;
+    if (!await this.#over.wait({ ms, clock: this.#clock })) this.#abandon();
+  }
+
+  #abandon(): void {
+    if (this.#abandoned) return;
+    this.#abandoned = true;
+    this.#over.open();
+    this.#hooks.onAbandon();
   }
 
   #abort(reason: unknown): void {
     if (this.#scope.aborted || this.hasEnded) return;
+    this.#forgetParent?.();
     this.#hooks.onStopping();
     this.#scope.abort(reason);
   }
 
-  async #begin(
-    work: (signal: AbortSignal) => void | PromiseLike<void>,
-  ): Promise<void> {
+  async #begin(work: (signal: AbortSignal) => unknown): Promise<void> {
     let failure: { error: unknown } | undefined;
     if (!this.#scope.aborted) {
-      this.#hooks.onStart();
       try {
+        this.#hooks.onStart();
         await work(this.#scope.signal);
       } catch (error) {
         if (!isCancellation(error, this.#scope.signal)) failure = { error };
@@ -102,6 +119,7 @@ export class Run {
     }
     this.#forgetParent?.();
     this.#ended.open();
+    this.#over.open();
     this.#hooks.onEnd(failure);
   }
 }

@@ -56,8 +56,8 @@ class SyncSource<T> implements PulledSource<T> {
     try {
       return { done: false, value: await result.value };
     } catch (error) {
-      // As the language does: closes it, and lets this error win.
-      await this.return().catch(() => {});
+      // As the language does: closes it without waiting, this error wins.
+      this.return().catch(() => {});
       throw error;
     }
   }
@@ -99,6 +99,37 @@ class StreamSource<T> implements PulledSource<T> {
   }
 }
 
+/**
+ * Pulls from what can be destroyed, such as a `Readable` of `node:stream`: its
+ * iterator cannot be closed while it waits for data.
+ */
+class DestroyableSource<T> implements PulledSource<T> {
+  readonly #source: AsyncIterable<T>;
+  readonly #iterator: AsyncIterator<T>;
+  #isClosed = false;
+
+  constructor(source: AsyncIterable<T>) {
+    this.#source = source;
+    this.#iterator = source[Symbol.asyncIterator]();
+  }
+
+  async next(): Promise<IteratorResult<T>> {
+    try {
+      return await this.#iterator.next();
+    } catch (error) {
+      // The echo of its destruction.
+      if (this.#isClosed) return { done: true, value: undefined };
+      throw error;
+    }
+  }
+
+  async return(): Promise<void> {
+    this.#isClosed = true;
+    methodOf(this.#source, "destroy")?.call(this.#source);
+    await this.#iterator.return?.();
+  }
+}
+
 /** Opens a source: from here on somebody must pull it to its end or close it. */
 export function openSource<T>(source: ItemSource<T>): PulledSource<T> {
   if (methodOf(source, "getReader") !== undefined) {
@@ -106,6 +137,9 @@ export function openSource<T>(source: ItemSource<T>): PulledSource<T> {
   }
   const asynchronous = methodOf(source, Symbol.asyncIterator);
   if (asynchronous !== undefined) {
+    if (methodOf(source, "destroy") !== undefined) {
+      return new DestroyableSource(source as AsyncIterable<T>);
+    }
     return asynchronous.call(source) as PulledSource<T>;
   }
   const synchronous = methodOf(source, Symbol.iterator);

@@ -29,7 +29,11 @@ export class StateLog {
   enter(state: RunState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#time = this.#clock.now();
+    try {
+      this.#time = this.#clock.now();
+    } catch {
+      // A clock that fails must not keep a task from ending.
+    }
     if (this.#subscriptions === undefined) return;
     for (const subscription of this.#subscriptions) this.#tell(subscription);
   }
@@ -45,13 +49,12 @@ export class StateLog {
   subscribe(signal?: AbortSignal): AsyncIterableIterator<StateChange> {
     const subscriptions = this.#subscriptions ??= new Set();
     const subscription: Subscription<StateChange> = new Subscription({
-      signal,
       capacity: CAPACITY,
       onClose: () => subscriptions.delete(subscription),
     });
     subscriptions.add(subscription);
-    if (signal?.aborted) return subscription;
     this.#tell(subscription);
+    if (signal !== undefined) subscription.obey(signal);
     if (this.#ended) subscription.end();
     return subscription;
   }

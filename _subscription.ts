@@ -6,8 +6,6 @@ import { onAbort } from "./cancellation.ts";
 
 /** Settings of a {@linkcode Subscription}. */
 export interface SubscriptionOptions {
-  /** Ends the subscription with the signal's reason. */
-  signal?: AbortSignal | undefined;
   /** How many values it keeps for a slow consumer. */
   capacity: number;
   /** Called once when the subscription has ended. */
@@ -29,12 +27,16 @@ export class Subscription<T> implements AsyncIterableIterator<T> {
   #dropped = 0;
 
   constructor(options: SubscriptionOptions) {
-    const { signal, capacity, onClose } = options;
+    const { capacity, onClose } = options;
     this.#capacity = capacity;
     this.#onClose = onClose;
-    if (signal !== undefined) {
-      this.#forget = onAbort(signal, (reason) => this.fail(reason));
-    }
+  }
+
+  /** Ends with the reason of a signal, which may have aborted already. */
+  obey(signal: AbortSignal): void {
+    if (this.#closed) return;
+    this.#forget = onAbort(signal, (reason) => this.fail(reason));
+    if (this.#closed) this.#forget();
   }
 
   /** How many values were dropped because the consumer was slow. */

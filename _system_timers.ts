@@ -8,6 +8,7 @@ type SetTimeout = (callback: () => void, delay: number) => unknown;
 // Whoever fakes time replaces these globals, mostly after this module was
 // loaded. They are read again at each use and compared with the genuine ones.
 const genuineSetTimeout = globalThis.setTimeout;
+const genuineNow = performance.now.bind(performance);
 const GenuineDate = globalThis.Date;
 
 // A whole number, so that a faked `Date` gives whole milliseconds and a timer
@@ -23,7 +24,7 @@ export function systemNow(): number {
   ) {
     return Date.now() - origin;
   }
-  return performance.now();
+  return genuineNow();
 }
 
 /** Lets the process end although the timer waits, where there is a process. */
@@ -45,18 +46,18 @@ class TimerWorld {
   readonly keepingAlive: TimerQueue;
   readonly unreferenced: TimerQueue;
 
-  constructor() {
+  constructor(now: () => number) {
     const { setTimeout, clearTimeout } = globalThis;
     this.setTimeout = setTimeout;
     const start = setTimeout as unknown as SetTimeout;
     const end = clearTimeout as unknown as (timer: unknown) => void;
     this.keepingAlive = new TimerQueue({
-      now: systemNow,
+      now,
       start: (callback, delay) => start(callback, delay),
       end: (timer) => end(timer),
     });
     this.unreferenced = new TimerQueue({
-      now: systemNow,
+      now,
       start: (callback, delay) => {
         const timer = start(callback, delay);
         unref(timer);
@@ -67,8 +68,8 @@ class TimerWorld {
   }
 }
 
-// Kept for ever: its timers go on while time is faked.
-const genuineWorld = new TimerWorld();
+// Kept for ever: its timers go on in genuine time while time is faked.
+const genuineWorld = new TimerWorld(genuineNow);
 
 function currentWorld(): TimerWorld {
   // A faked timer gets a queue of its own. A shared one would wait for ever
@@ -76,7 +77,7 @@ function currentWorld(): TimerWorld {
   // install the same functions.
   return globalThis.setTimeout === genuineWorld.setTimeout
     ? genuineWorld
-    : new TimerWorld();
+    : new TimerWorld(systemNow);
 }
 
 /** Starts a node on the system clock. Returns the queue to delete it from. */

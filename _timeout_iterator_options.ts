@@ -3,7 +3,7 @@
 
 import {
   checkCommon,
-  checkCount,
+  checkFiniteCount,
   checkFunction,
   checkNonNegative,
   checkOneOf,
@@ -70,8 +70,8 @@ export interface TimeoutIteratorOptions {
    */
   expectedRate?: number;
   /**
-   * Told of each item that was waited for longer than one and a half periods
-   * of the `expectedRate`. By default the logger is warned.
+   * Told of each item but the first that was waited for longer than one and a
+   * half periods of the `expectedRate`. By default the logger is warned.
    */
   onSlow?: (item: SlowItem) => void;
   /**
@@ -159,6 +159,6 @@ export function checkTimeoutIterator(
   if (onAbort !== undefined) {
     checkOneOf(doing, "onAbort", onAbort, ["throw", "end"]);
   }
-  if (prefetch !== undefined) checkCount(doing, "prefetch", prefetch, 0);
+  if (prefetch !== undefined) checkFiniteCount(doing, "prefetch", prefetch, 0);
   if (grace !== undefined) checkNonNegative(doing, "grace", grace);
 }

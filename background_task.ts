@@ -32,8 +32,10 @@ import {
   checkPositiveFinite,
   checkRestartPolicy,
   checkSignal,
+  copyOptions,
 } from "./_arguments.ts";
 import { Failure } from "./_failure.ts";
+import { callHook } from "./_hooks.ts";
 import { Latch } from "./_latch.ts";
 import { reportTask } from "./_report.ts";
 import { checkStopOptions, Run } from "./_run.ts";
@@ -78,10 +80,11 @@ export interface BackgroundTaskContext {
   stop(reason?: unknown): void;
 }
 
-/** The work of a {@linkcode BackgroundTask}. */
-export type BackgroundAction = (
-  context: BackgroundTaskContext,
-) => void | PromiseLike<void>;
+/**
+ * The work of a {@linkcode BackgroundTask}. A promise that it returns is waited
+ * for; what it resolves to does not matter.
+ */
+export type BackgroundAction = (context: BackgroundTaskContext) => unknown;
 
 /** What {@linkcode BackgroundTaskOptions.onError} is told besides the error. */
 export interface BackgroundTaskFailure {
@@ -120,6 +123,14 @@ export interface BackgroundTaskOptions {
   schedule?: Schedule;
   /** Stops the task. */
   signal?: AbortSignal;
+  /**
+   * How long a stop waits for the work to end, in milliseconds, before it is
+   * abandoned, unless the call of `stop()` says otherwise. The abort of the
+   * signal, `context.stop()` and the disposal are stops, too.
+   *
+   * @default {5000}
+   */
+  grace?: number;
   /**
    * Whether the waits of the task keep the process alive: those between its
    * rounds, before a restart and of `context.sleep()`. With `false` it is what
@@ -172,13 +183,14 @@ function checkArguments(
   checkFunction(doing, "action", action);
   checkOptions(doing, options);
   checkCommon(doing, options);
-  const { frequency, schedule, ref, restart, onError, onEnd } = options;
+  const { frequency, schedule, grace, ref, restart, onError, onEnd } = options;
   if (frequency !== undefined) {
     checkPositiveFinite(doing, "frequency", frequency);
   }
   if (schedule !== undefined) {
     checkOneOf(doing, "schedule", schedule, ["fixed-rate", "fixed-delay"]);
   }
+  if (grace !== undefined) checkNonNegative(doing, "grace", grace);
   checkBoolean(doing, "ref", ref);
   checkRestartPolicy(doing, restart);
   if (onError !== undefined) checkFunction(doing, "onError", onError);
@@ -246,7 +258,7 @@ export class BackgroundTask implements AsyncDisposable {
     checkArguments(action, options);
     const { name, clock, logger } = options;
     this.#action = action;
-    this.#options = { ...options };
+    this.#options = copyOptions(options);
     this.#name = name ?? "background task";
     this.#clock = clock ?? systemClock;
     this.#logger = logger ?? defaultLogger;
@@ -318,6 +330,7 @@ export class BackgroundTask implements AsyncDisposable {
     this.#run = new Run(
       (signal) => this.#supervise(signal),
       this.#options.signal,
+      this.#options.grace,
       this.#clock,
       {
         onStart: () => this.#states.enter(RunState.Running),
@@ -384,7 +397,8 @@ export class BackgroundTask implements AsyncDisposable {
 
   /** Stops the task and waits for it, at most for the default grace. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.stop();
+    // Nobody waits a second time for what did not hear the first.
+    if (!this.abandoned) await this.stop();
   }
 
   async #supervise(signal: AbortSignal): Promise<void> {
@@ -418,7 +432,7 @@ export class BackgroundTask implements AsyncDisposable {
       if (delay !== undefined) checkNonNegative("restart", "delay", delay);
       return delay;
     } catch (policyError) {
-      this.#log("warn", "has a restart policy that failed", {
+      this.#log("error", "has a restart policy that failed", {
         error: policyError,
       });
       return undefined;
@@ -447,7 +461,7 @@ export class BackgroundTask implements AsyncDisposable {
     }
   }
 
-  #round(signal: AbortSignal, slot: Slot): void | PromiseLike<void> {
+  #round(signal: AbortSignal, slot: Slot): unknown {
     const late = Math.max(this.#clock.now() - slot.scheduled, 0);
     const round = this.#rounds++;
     this.#missed += slot.missed;
@@ -463,7 +477,7 @@ export class BackgroundTask implements AsyncDisposable {
       missed: slot.missed,
       sleep: (ms) => this.#sleep(ms, signal),
       stop: (reason) => {
-        this.stop({ reason, grace: Infinity });
+        this.stop({ reason });
       },
     });
   }
@@ -480,11 +494,10 @@ export class BackgroundTask implements AsyncDisposable {
   #finish(): void {
     if (this.#over.isOpen) return;
     this.#over.open();
-    try {
-      this.#options.onEnd?.(this);
-    } catch (error) {
-      this.#log("error", "has an onEnd hook that failed", { error });
-    }
+    callHook(
+      () => this.#options.onEnd?.(this),
+      (error) => this.#log("error", "has an onEnd hook that failed", { error }),
+    );
   }
 
   #end(failure: { error: unknown } | undefined): void {
@@ -506,13 +519,11 @@ export class BackgroundTask implements AsyncDisposable {
     const { onError } = this.#options;
     if (onError === undefined) return false;
     if (restartIn === undefined) this.#failure.see();
-    try {
-      onError(error, { task: this, restartIn });
-    } catch (hookError) {
-      this.#log("error", "has an onError hook that failed", {
-        error: hookError,
-      });
-    }
+    callHook(
+      () => onError(error, { task: this, restartIn }),
+      (error) =>
+        this.#log("error", "has an onError hook that failed", { error }),
+    );
     return true;
   }
 

@@ -30,6 +30,7 @@ import {
   checkOptions,
   checkRestartPolicy,
   checkSignal,
+  copyOptions,
 } from "./_arguments.ts";
 import { Latch } from "./_latch.ts";
 import { checkStopOptions } from "./_run.ts";
@@ -78,6 +79,9 @@ export interface StopReport {
 
 /**
  * Runs background tasks and keeps those that live.
+ *
+ * A task that waits for a place can be stopped; calling its `run()` by hand
+ * starts it out of turn.
  *
  * A task is live from {@linkcode BackgroundTaskProcessor.submit} until it ends
  * or is abandoned; it leaves the moment that happens, nothing polls. An
@@ -128,7 +132,7 @@ export class BackgroundTaskProcessor
     checkCount(doing, "maxConcurrent", maxConcurrent, 1);
     checkRestartPolicy(doing, restart);
     if (onError !== undefined) checkFunction(doing, "onError", onError);
-    this.#options = { ...options };
+    this.#options = copyOptions(options);
     this.#maxConcurrent = maxConcurrent;
   }
 
@@ -265,6 +269,6 @@ export class BackgroundTaskProcessor
   }
 
   #abort(reason: unknown): void {
-    this.stopAll({ reason, grace: Infinity });
+    this.stopAll({ reason });
   }
 }

@@ -24,6 +24,7 @@
 
 import {
   checkCount,
+  checkFiniteNonNegative,
   checkFraction,
   checkFunction,
   checkNonNegative,
@@ -37,7 +38,9 @@ export interface RestartPolicy {
   /**
    * The delay before the work starts again.
    *
-   * @param attempt How often it has failed in a row, from 1.
+   * @param attempt How often it has failed so soon after it was started, from
+   * 1. Work that ran for `resetAfter` counts from 1 again; the rounds of a
+   * periodic task that went well do not matter otherwise.
    * @param error What it failed with.
    * @returns The delay in milliseconds, or `undefined` to give up.
    */
@@ -54,7 +57,8 @@ export interface RestartPolicy {
 /** Options of {@linkcode backoff}. */
 export interface BackoffOptions {
   /**
-   * How many failures in a row are made good; the next one is final.
+   * How many failures are made good, if none comes `resetAfter` later than the
+   * start before; the next one is final.
    *
    * @default {5}
    */
@@ -88,7 +92,7 @@ export interface BackoffOptions {
   /**
    * See {@linkcode RestartPolicy.resetAfter}.
    *
-   * @default {Infinity}
+   * @default {60_000}
    */
   resetAfter?: number;
   /**
@@ -130,11 +134,11 @@ export function backoff(options: BackoffOptions = {}): RestartPolicy {
     factor = 2,
     maximum = 60_000,
     jitter = 0,
-    resetAfter = Infinity,
+    resetAfter = 60_000,
     random = Math.random,
   } = options;
   checkCount("create backoff", "limit", limit, 0);
-  checkNonNegative("create backoff", "initial", initial);
+  checkFiniteNonNegative("create backoff", "initial", initial);
   checkPositiveFinite("create backoff", "factor", factor);
   checkNonNegative("create backoff", "maximum", maximum);
   checkFraction("create backoff", "jitter", jitter);
@@ -144,7 +148,9 @@ export function backoff(options: BackoffOptions = {}): RestartPolicy {
     resetAfter,
     delay(attempt: number): number | undefined {
       if (attempt > limit) return undefined;
-      const full = Math.min(initial * factor ** (attempt - 1), maximum);
+      if (initial === 0) return 0;
+      const grown = initial * factor ** (attempt - 1);
+      const full = Math.min(grown, maximum, Number.MAX_VALUE);
       return full * (1 - jitter * random());
     },
   };

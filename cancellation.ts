@@ -272,47 +272,43 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
   });
 }
 
+/** A wait for what somebody else settles. */
 class Follow<T> extends Wait<T> {
-  forget: (() => void) | undefined = undefined;
-  scope: CancelScope | undefined = undefined;
   readonly #ms: number;
+  readonly #scope: CancelScope | undefined;
+  #forget: (() => void) | undefined = undefined;
 
   constructor(
     resolve: (value: T) => void,
     reject: (reason: unknown) => void,
     limits: WaitLimits,
+    scope?: CancelScope,
   ) {
     super(resolve, reject, limits);
     this.#ms = limits.ms ?? Infinity;
+    this.#scope = scope;
+  }
+
+  /** Waits for a promise. Even when the wait is over it counts as handled. */
+  follow(promise: PromiseLike<T>): void {
+    this.#forget = followPromise(
+      promise,
+      (value) => this.resolve(value),
+      (reason) => this.reject(reason),
+    );
+    if (!this.isOpen) this.#forget();
   }
 
   override expire(): void {
     const error = timeoutError(this.#ms);
-    this.scope?.abort(error);
+    this.#scope?.abort(error);
     this.reject(error);
   }
 
   override leave(): void {
-    this.forget?.();
-    this.scope?.dispose();
+    this.#forget?.();
+    this.#scope?.dispose();
   }
-}
-
-/** Follows a promise until it settles or the limits cut the wait short. */
-function follow<T>(
-  promise: PromiseLike<T>,
-  limits: WaitLimits,
-  scope?: CancelScope,
-): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const wait = new Follow<T>(resolve, reject, limits);
-    wait.scope = scope;
-    wait.forget = followPromise(
-      promise,
-      (value) => wait.resolve(value),
-      (reason) => wait.reject(reason),
-    );
-  });
 }
 
 /**
@@ -362,7 +358,9 @@ export function abortable<T>(
     followPromise(promise, () => {}, () => {});
     return Promise.reject(signal.reason);
   }
-  return follow(promise, { signal });
+  return new Promise((resolve, reject) =>
+    new Follow<T>(resolve, reject, { signal }).follow(promise)
+  );
 }
 
 /** Options of {@linkcode timeout}. */
@@ -434,16 +432,26 @@ export function timeout<T>(
     return Promise.reject(error);
   }
   const { signal, clock } = options;
+  const limits = { signal, ms: ms === Infinity ? undefined : ms, clock };
   if (typeof work !== "function") {
     if (signal?.aborted) return abortable(work, signal);
-    return follow(work, { signal, ms, clock });
+    return new Promise((resolve, reject) =>
+      new Follow<T>(resolve, reject, limits).follow(work)
+    );
   }
   if (signal?.aborted) return Promise.reject(signal.reason);
-  const scope = new CancelScope(signal);
-  const { signal: workSignal } = scope;
-  // The call is inside a promise so that what it throws rejects.
-  const promise = new Promise<T>((resolve) => resolve(work(workSignal)));
-  return follow(promise, { signal, ms, clock }, scope);
+  return new Promise((resolve, reject) => {
+    const scope = new CancelScope(signal);
+    // The wait comes before the work, which may abort the signal at once.
+    const wait = new Follow<T>(resolve, reject, limits, scope);
+    try {
+      const result = work(scope.signal);
+      if (isPromiseLike(result)) wait.follow(result as PromiseLike<T>);
+      else wait.resolve(result);
+    } catch (error) {
+      wait.reject(error);
+    }
+  });
 }
 
 /**
@@ -472,11 +480,15 @@ export function timeout<T>(
 export function isCancellation(error: unknown, signal: AbortSignal): boolean {
   if (!signal.aborted) return false;
   let cause = error;
-  for (let depth = 0; depth < 8; depth++) {
-    if (cause === signal.reason) return true;
-    if (typeof cause !== "object" || cause === null) return false;
-    if ((cause as { name?: unknown }).name === "AbortError") return true;
-    cause = (cause as { cause?: unknown }).cause;
+  try {
+    for (let depth = 0; depth < 8; depth++) {
+      if (Object.is(cause, signal.reason)) return true;
+      if (typeof cause !== "object" || cause === null) return false;
+      if ((cause as { name?: unknown }).name === "AbortError") return true;
+      cause = (cause as { cause?: unknown }).cause;
+    }
+  } catch {
+    // Anything can be thrown, also what cannot be looked at.
   }
   return false;
 }

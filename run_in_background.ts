@@ -25,6 +25,7 @@
 import { checkFunction, checkType } from "./_arguments.ts";
 import type {
   BackgroundTask,
+  BackgroundTaskContext,
   BackgroundTaskOptions,
 } from "./background_task.ts";
 import { BackgroundTaskProcessor } from "./background_task_processor.ts";
@@ -34,7 +35,7 @@ import { BackgroundTaskProcessor } from "./background_task_processor.ts";
  *
  * @typeParam Arguments The parameters of the function.
  * @param processor Runs the tasks.
- * @param fn The work.
+ * @param fn The work. Its `this` is the context of the task, with the signal.
  * @param options As for a {@linkcode BackgroundTask}; the name is that of the
  * function by default.
  * @returns A function with the same parameters that returns the task.
@@ -55,14 +56,17 @@ import { BackgroundTaskProcessor } from "./background_task_processor.ts";
  */
 export function runInBackground<Arguments extends unknown[]>(
   processor: BackgroundTaskProcessor,
-  fn: (...args: Arguments) => unknown,
+  fn: (this: BackgroundTaskContext, ...args: Arguments) => unknown,
   options: BackgroundTaskOptions = {},
 ): (...args: Arguments) => BackgroundTask {
   checkProcessor("run in background", "processor", processor);
   checkFunction("run in background", "fn", fn);
   const name = options.name ?? (fn.name || undefined);
   return (...args: Arguments) =>
-    processor.submit(async () => void await fn(...args), { ...options, name });
+    processor.submit((context) => fn.apply(context, args), {
+      ...options,
+      name,
+    });
 }
 
 /** What {@linkcode backgroundTask} asks of a class. */
@@ -83,7 +87,9 @@ export type BackgroundResult<Return> = Promise<Awaited<Return>>;
  * `onError` or its logger, and never as an unhandled rejection. That is so
  * even when the caller catches it, because nobody can know that he will. When the task
  * is stopped before the method has ended the promise rejects with an
- * `AbortError`.
+ * `AbortError`. The method is given no signal; work that must hear of a stop
+ * is better submitted to the processor. A missing field, or a processor that
+ * was disposed of, throws at the call.
  *
  * Methods declared to return `void`, `unknown` or a `Promise` can be
  * decorated; for others TypeScript says that the types do not fit, because a
@@ -132,33 +138,30 @@ export function backgroundTask<
 ): (this: This, ...args: Arguments) => BackgroundResult<Return> {
   const name = String(context.name);
   return function (this: This, ...args: Arguments): BackgroundResult<Return> {
-    const { backgroundTaskProcessor } = this;
+    const processor = this?.backgroundTaskProcessor;
     checkProcessor(
       `run '${name}' in background`,
       "backgroundTaskProcessor",
-      backgroundTaskProcessor,
+      processor,
     );
     const { promise, resolve, reject } = Promise.withResolvers<
       Awaited<Return>
     >();
     promise.catch(() => {});
-    backgroundTaskProcessor.submit(async () => {
+    // Settled at the very end: by then a failure may have been made good.
+    let settle = (): void => {
+      const message = `'${name}' was stopped before it had ended`;
+      reject(new DOMException(message, "AbortError"));
+    };
+    processor.submit(async () => {
       try {
-        resolve(await method.apply(this, args));
+        const result = await method.apply(this, args);
+        settle = () => resolve(result);
       } catch (error) {
-        reject(error);
+        settle = () => reject(error);
         throw error;
       }
-    }, {
-      name,
-      onEnd: () =>
-        reject(
-          new DOMException(
-            `'${name}' was stopped before it had ended`,
-            "AbortError",
-          ),
-        ),
-    });
+    }, { name, onEnd: () => settle() });
     return promise;
   };
 }

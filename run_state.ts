@@ -101,7 +101,7 @@ export interface StopOptions {
   /**
    * How long to wait for the work to end, in milliseconds, before it is
    * abandoned: it may go on, but nobody waits for it any more. `Infinity`
-   * waits as long as the work takes.
+   * waits as long as the work takes. By default it is the grace of the task.
    *
    * @default {5000}
    */

@@ -29,11 +29,13 @@ import {
   checkCommon,
   checkCount,
   checkFunction,
+  checkNonNegative,
   checkOneOf,
   checkOptions,
   checkPositive,
   checkSignal,
   checkType,
+  copyOptions,
 } from "./_arguments.ts";
 import { Failure } from "./_failure.ts";
 import { ItemLoop } from "./_item_loop.ts";
@@ -42,11 +44,17 @@ import { isPromiseLike } from "./_promise_fanout.ts";
 import { reportTask } from "./_report.ts";
 import { checkStopOptions, Run } from "./_run.ts";
 import { StateLog } from "./_state_log.ts";
-import { abortable, CancelScope, isCancellation } from "./cancellation.ts";
+import {
+  abortable,
+  CancelScope,
+  isCancellation,
+  timeout,
+} from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { defaultLogger, type Logger } from "./logger.ts";
 import {
   isErrored,
+  isRunning,
   type JoinOptions,
   RunState,
   type StateChange,
@@ -55,9 +63,6 @@ import {
   type StopOutcome,
 } from "./run_state.ts";
 import { type ItemSource, withTimeout } from "./timeout_iterator.ts";
-
-/** What an error handler can say: go on with the next item. */
-export type StreamErrorDecision = "continue";
 
 /** Options of {@linkcode StreamingTask}. */
 export interface StreamingTaskOptions<T, Args = void> {
@@ -75,24 +80,29 @@ export interface StreamingTaskOptions<T, Args = void> {
    * Handles an item. The next one is not taken before this has settled, or
    * before less than `concurrency` are busy.
    */
-  onItem: (item: T, signal: AbortSignal) => void | PromiseLike<void>;
+  onItem: (item: T, signal: AbortSignal) => unknown;
   /**
-   * Told of an error of `onItem`, of the source, or of a timeout: it counts as
-   * having looked at it. Returning `"continue"` goes on with the next item, or
-   * with the wait after a timeout; a source that has failed has ended.
+   * Told of every error, of `onItem`, of the source and of a timeout: it counts
+   * as having looked at it. When it returns `"continue"`, or a promise of that,
+   * the task goes on with the next item, or with the wait after a timeout. A
+   * source that has failed has ended, and so has a task that is being stopped.
    */
-  onError?: (
-    error: unknown,
-  ) =>
-    | StreamErrorDecision
-    | void
-    | PromiseLike<StreamErrorDecision | void>;
+  onError?: (error: unknown) => unknown;
   /**
-   * The longest wait for an item, in milliseconds.
+   * The longest wait for an item, and for a source that opens with a promise,
+   * in milliseconds.
    *
    * @default {Infinity}
    */
   timeout?: number;
+  /**
+   * How long a stop waits for handlers and source to end, in milliseconds,
+   * before they are abandoned, unless the call of `stop()` says otherwise. The
+   * abort of a signal and the disposal are stops, too.
+   *
+   * @default {5000}
+   */
+  grace?: number;
   /**
    * How many items are handled at a time.
    *
@@ -121,7 +131,8 @@ export interface StartOptions<Args = void> extends StopOptions {
   args?: Args;
   /**
    * What to do while the task runs: stop the old stream first, do nothing, or
-   * refuse. For a restart `grace` and `reason` are those of the stop.
+   * refuse. A task that is being stopped does not run: the start waits for its
+   * end. `grace` and `reason` are those of the stop of the old stream.
    *
    * @default {"restart"}
    */
@@ -156,12 +167,14 @@ function checkTaskOptions<T, Args>(options: StreamingTaskOptions<T, Args>) {
   const doing = "create StreamingTask";
   checkOptions(doing, options);
   checkCommon(doing, options);
-  const { name, source, onItem, onError, timeout, concurrency } = options;
+  const { name, source, onItem, onError, timeout, concurrency, grace } =
+    options;
   checkType(typeof name === "string", doing, "name", "a string", name);
   checkFunction(doing, "source", source);
   checkFunction(doing, "onItem", onItem);
   if (onError !== undefined) checkFunction(doing, "onError", onError);
   if (timeout !== undefined) checkPositive(doing, "timeout", timeout);
+  if (grace !== undefined) checkNonNegative(doing, "grace", grace);
   if (concurrency !== undefined) {
     checkCount(doing, "concurrency", concurrency, 1);
   }
@@ -218,8 +231,8 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   #run: Run | undefined = undefined;
   /** Opens when the current run, and a start that waits for it, is over. */
   #over: Latch | undefined = undefined;
-  /** The newest start that waits for an older stream; a stop takes it away. */
-  #waitingStart: object | undefined = undefined;
+  /** The newest start that waits for an older stream; aborts when overtaken. */
+  #waitingStart: CancelScope | undefined = undefined;
   #isDisposed = false;
   #failure: Failure = new Failure();
   #items = 0;
@@ -238,7 +251,7 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
    */
   constructor(options: StreamingTaskOptions<T, Args>) {
     checkTaskOptions(options);
-    this.#options = { ...options };
+    this.#options = copyOptions(options);
     this.#clock = options.clock ?? systemClock;
     this.#states = new StateLog(this.#clock);
   }
@@ -253,9 +266,9 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     return this.#states.state;
   }
 
-  /** Whether the task runs, or a start waits for an old stream to end. */
+  /** Whether the task is starting or running, or a start waits its turn. */
   get running(): boolean {
-    return this.#over !== undefined;
+    return isRunning(this.state) || this.#waitingStart !== undefined;
   }
 
   /** Whether the last stream has failed. */
@@ -300,10 +313,10 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
    * task was disposed of.
    */
   async start(...[options = {}]: StartParameters<Args>): Promise<void> {
+    checkStopOptions("start", options);
     const { ifRunning = "restart", signal, args } = options as StartOptions<
       Args
     >;
-    checkStopOptions("start", options);
     checkSignal("start", signal);
     checkOneOf("start", "ifRunning", ifRunning, [
       "restart",
@@ -319,15 +332,24 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
         throw new Error(`Cannot start '${this.name}' as it runs already`);
       }
     }
+    this.#overtake();
     this.#over ??= new Latch();
     const old = this.#run;
     if (old !== undefined && !old.hasEnded && !old.isAbandoned) {
-      const turn = this.#waitingStart = {};
-      await old.stop(options);
-      if (this.#waitingStart !== turn) return;
+      const turn = this.#waitingStart = new CancelScope();
+      await abortable(old.stop(options), turn.signal).catch(() => {});
+      if (turn.aborted) return;
+      this.#waitingStart = undefined;
     }
-    this.#waitingStart = undefined;
+    // From the look at the turn to here nobody else had one.
     await this.#begin(signal, args as Args);
+  }
+
+  /** Takes its turn from a start that waits. */
+  #overtake(): void {
+    const turn = this.#waitingStart;
+    this.#waitingStart = undefined;
+    turn?.abort("overtaken");
   }
 
   /**
@@ -342,12 +364,11 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
    */
   async stop(options: StopOptions = {}): Promise<StopOutcome> {
     checkStopOptions("stop", options);
-    this.#waitingStart = undefined;
-    if (this.#run === undefined || this.#run.hasEnded) {
-      this.#finish();
-      return "stopped";
-    }
-    return await this.#run.stop(options);
+    this.#overtake();
+    const outcome = await this.#run?.stop(options) ?? "stopped";
+    // A start may have come meanwhile.
+    if (this.#waitingStart === undefined && !this.running) this.#finish();
+    return outcome;
   }
 
   /**
@@ -385,7 +406,13 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   /** Stops the stream; the task cannot be started again. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isDisposed = true;
-    await this.stop();
+    // Nobody waits a second time for what did not hear the first.
+    if (this.abandoned) {
+      this.#overtake();
+      this.#finish();
+    } else {
+      await this.stop();
+    }
     this.#states.end();
   }
 
@@ -394,21 +421,21 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     this.#starts++;
     this.#states.enter(RunState.Starting);
     const begun = new Latch();
-    const isCurrent = (): boolean => this.#run === run;
     const run: Run = new Run(
       (signal) => this.#iterate(signal, args, begun),
       signal,
+      this.#options.grace,
       this.#clock,
       {
         onStart: () => this.#states.enter(RunState.Running),
         onStopping: () => this.#states.enter(RunState.Stopping),
         onAbandon: () => {
           this.#log("warn", "was abandoned: it did not end when stopped", {});
-          if (isCurrent() && this.#waitingStart === undefined) this.#finish();
+          if (this.#waitingStart === undefined) this.#finish();
         },
         onEnd: (failure) => {
           begun.open();
-          if (isCurrent()) this.#end(failure);
+          if (this.#run === run) this.#end(failure);
           else if (failure !== undefined) this.#reportLate(failure.error);
         },
       },
@@ -426,24 +453,30 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     // The source and the handlers are told of an error that ends the stream,
     // too, not only of a stop.
     const scope = new CancelScope(signal);
+    const onStall = (): void => {
+      this.#timeouts++;
+    };
     try {
-      const source = await this.#open(scope.signal, args);
-      const loop = new ItemLoop<T>(source, scope, {
-        onItem: (item, signal) => {
-          this.#items++;
-          this.#lastItemTime = this.#clock.now();
-          return this.#options.onItem(item, signal);
-        },
-        onError: (error) => this.#judge(error),
-        onStall: () => {
-          this.#timeouts++;
-        },
-        onLateError: (error) => this.#reportLate(error),
-        timeout,
-        concurrency,
-        clock: this.#clock,
-        logger,
-      });
+      const loop = await this.#open(
+        scope,
+        args,
+        onStall,
+        (source) =>
+          new ItemLoop<T>(source, scope, {
+            onItem: (item, signal) => {
+              this.#items++;
+              this.#lastItemTime = this.#clock.now();
+              return this.#options.onItem(item, signal);
+            },
+            onError: (error) => this.#judge(error),
+            onStall,
+            onLateError: (error) => this.#reportLate(error),
+            timeout,
+            concurrency,
+            clock: this.#clock,
+            logger,
+          }),
+      );
       begun.open();
       await loop.run();
     } finally {
@@ -451,32 +484,45 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     }
   }
 
-  /** Opens the source. One that opens too late is closed again. */
-  async #open(signal: AbortSignal, args: Args): Promise<ItemSource<T>> {
+  /** Opens the source, within limits. One that opens too late is closed. */
+  async #open(
+    scope: CancelScope,
+    args: Args,
+    onStall: () => void,
+    use: (source: ItemSource<T>) => ItemLoop<T>,
+  ): Promise<ItemLoop<T>> {
+    const { source, timeout: ms = Infinity } = this.#options;
+    const { signal } = scope;
     let given: ItemSource<T> | PromiseLike<ItemSource<T>> | undefined;
     try {
-      given = this.#options.source(signal, args);
-      return isPromiseLike(given) ? await abortable(given, signal) : given;
+      given = source(signal, args);
+      if (!isPromiseLike(given)) return use(given);
+      return use(await timeout(given, ms, { signal, clock: this.#clock }));
     } catch (error) {
-      if (signal.aborted && isPromiseLike(given)) this.#discard(given, signal);
-      else await this.#judge(error);
+      if (isPromiseLike(given)) this.#discard(given);
+      if (!isCancellation(error, signal)) {
+        if (error instanceof DOMException && error.name === "TimeoutError") {
+          onStall();
+        }
+        await this.#judge(error);
+        scope.abort(error);
+      }
       throw error;
     }
   }
 
-  #discard(given: PromiseLike<ItemSource<T>>, signal: AbortSignal): void {
-    Promise.resolve(given).then((source) => withTimeout(source).return())
-      .catch((error) => {
-        if (!isCancellation(error, signal)) this.#reportLate(error);
-      });
+  #discard(given: PromiseLike<ItemSource<T>>): void {
+    // Its failure, if it fails, has been told or is the echo of the stop.
+    Promise.resolve(given)
+      .then((source) => withTimeout(source).return())
+      .catch(() => {});
   }
 
-  /** Asks the handler about an error. Returns whether to go on. */
+  /** Tells the handler of an error. Returns whether to go on. */
   async #judge(error: unknown): Promise<boolean> {
     const { onError } = this.#options;
     this.#errors++;
     if (onError === undefined) return false;
-    this.#failure.see();
     try {
       return await onError(error) === "continue";
     } catch (hookError) {
@@ -491,7 +537,10 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     this.#states.enter(
       failure === undefined ? RunState.Stopped : RunState.Errored,
     );
-    if ((this.#over?.waiting ?? 0) > 0) this.#failure.see();
+    // The hook has been told of every error.
+    if (this.#options.onError !== undefined || this.#over?.waiting) {
+      this.#failure.see();
+    }
     this.#failure.record(
       failure,
       (error) => this.#log("error", "failed", { error }),
@@ -506,7 +555,8 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   }
 
   #reportLate(error: unknown): void {
-    this.#log("warn", "failed after its end", { error });
+    if (this.#options.onError !== undefined) return;
+    this.#log("error", "failed after its end", { error });
   }
 
   #log(

@@ -48,6 +48,9 @@ export interface RunAllOptions {
   limit?: number;
 }
 
+/** More timers than this at one time are taken for an endless loop. */
+const MOST_AT_ONCE = 100_000;
+
 interface ManualTimer extends PendingTimer {
   readonly callback: () => void;
 }
@@ -106,6 +109,7 @@ function settle(): Promise<void> {
 export class ManualClock implements Clock {
   #now: number;
   readonly #timers: ManualTimer[] = [];
+  #turn: Promise<void> = Promise.resolve();
 
   /**
    * Creates a clock that stands still.
@@ -159,15 +163,27 @@ export class ManualClock implements Clock {
    *
    * @param ms How much time passes, in milliseconds. Zero settles promises and
    * runs what is due now.
-   * @returns A promise that resolves when the time has passed.
+   * @returns A promise that resolves when the time has passed. Calls side by
+   * side pass one after the other.
    * @throws {RangeError} If `ms` is negative, `NaN` or infinite.
+   * @throws {Error} If timers without a delay follow each other endlessly.
    */
   async advance(ms: number): Promise<void> {
     checkFiniteNonNegative("advance", "ms", ms);
-    await settle();
-    const end = this.#now + ms;
-    while (await this.#runNext(end));
-    this.#now = Math.max(this.#now, end);
+    await this.#inTurn(async () => {
+      await settle();
+      const end = this.#now + ms;
+      let since = this.#now;
+      for (let count = 0; await this.#runNext(end); count++) {
+        if (this.#now > since) count = 0;
+        since = this.#now;
+        if (count < MOST_AT_ONCE) continue;
+        throw new Error(
+          `Cannot advance: ${MOST_AT_ONCE} timers ran at ${since} ms, more are set`,
+        );
+      }
+      this.#now = end;
+    });
   }
 
   /**
@@ -181,6 +197,10 @@ export class ManualClock implements Clock {
     checkOptions("run all timers", options);
     const { limit = 10_000 } = options;
     checkCount("run all timers", "limit", limit, 0);
+    await this.#inTurn(() => this.#runAll(limit));
+  }
+
+  async #runAll(limit: number): Promise<void> {
     await settle();
     for (let count = 0; count < limit; count++) {
       if (!await this.#runNext(Number.MAX_VALUE)) return;
@@ -188,6 +208,13 @@ export class ManualClock implements Clock {
     if (this.#timers.some(({ deadline }) => deadline < Infinity)) {
       throw new Error(`Cannot run all timers: ${limit} ran, more are set`);
     }
+  }
+
+  /** One after the other, when several are called side by side. */
+  #inTurn(pass: () => Promise<void>): Promise<void> {
+    const turn = this.#turn.then(pass);
+    this.#turn = turn.catch(() => {});
+    return turn;
   }
 
   async #runNext(end: number): Promise<boolean> {

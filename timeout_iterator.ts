@@ -26,7 +26,8 @@
  */
 
 import { Closing } from "./_closing.ts";
-import { checkOneOf } from "./_arguments.ts";
+import { checkOneOf, copyOptions } from "./_arguments.ts";
+import { callHook } from "./_hooks.ts";
 import { LazyTimer } from "./_lazy_timer.ts";
 import { Prefetch } from "./_prefetch.ts";
 import { report } from "./_report.ts";
@@ -81,7 +82,9 @@ type Reject = (reason: unknown) => void;
  *
  * **Gotchas.** The time that the consumer takes between two items does not
  * count, but for the `totalTimeout`. An item that comes after its timeout is
- * lost, unless `onTimeout` says `"continue"`.
+ * lost, unless `onTimeout` says `"continue"`. An iterator that is left in the
+ * middle without `return()` keeps its timer, and with it the process, for up
+ * to one timeout; `for await` calls it.
  *
  * The whole iteration has one timer and one abort listener, not one an item.
  *
@@ -156,7 +159,7 @@ export class TimeoutIterator<T>
     const { timeout = Infinity, expectedRate, totalTimeout } = options;
     const period = expectedRate === undefined ? 0 : 1000 / expectedRate;
     this.#given = source;
-    this.#options = { ...options };
+    this.#options = copyOptions(options);
     this.#clock = options.clock ?? systemClock;
     this.#timeout = timeout;
     this.#firstTimeout = options.firstTimeout ?? timeout + 2 * period;
@@ -251,13 +254,15 @@ export class TimeoutIterator<T>
   readonly #receive = (result: IteratorResult<T>): void => {
     const resolve = this.#resolve;
     if (resolve === undefined) return;
+    let done: boolean | undefined;
     try {
       checkResult(result);
+      ({ done } = result);
     } catch (error) {
       this.#fail(error);
       return;
     }
-    if (result.done) {
+    if (done) {
       this.#end();
       resolve({ done: true, value: undefined });
       this.#answerQueue();
@@ -415,11 +420,10 @@ export class TimeoutIterator<T>
       });
       return;
     }
-    try {
-      onSlow(item);
-    } catch (error) {
-      this.#warn("The onSlow hook failed", { error });
-    }
+    callHook(
+      () => onSlow(item),
+      (error) => this.#log("error", "The onSlow hook failed", { error }),
+    );
   }
 
   /** Ends the iteration: no timer, no listener, no request is left. */
@@ -448,8 +452,16 @@ export class TimeoutIterator<T>
   }
 
   #warn(message: string, details: Record<string, unknown>): void {
+    this.#log("warn", message, details);
+  }
+
+  #log(
+    level: "warn" | "error",
+    message: string,
+    details: Record<string, unknown>,
+  ): void {
     const { logger = defaultLogger } = this.#options;
-    report(logger, "warn", message, details);
+    report(logger, level, message, details);
   }
 }
 

@@ -16,6 +16,7 @@ import { backoff } from "../backoff.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
+import { turns } from "./_turns.ts";
 
 const names = (tasks: Iterable<BackgroundTask>): string[] =>
   Array.from(tasks, ({ name }) => name);
@@ -289,6 +290,7 @@ test("BackgroundTaskProcessor reports errors through its logger without a hook",
   const processor = new BackgroundTaskProcessor({ logger });
   processor.submit(() => Promise.reject("no beam"), { name: "a" });
   await processor.idle();
+  await turns();
   assertEquals(logger.lines, ["error Task 'a' failed: no beam"]);
 });
 

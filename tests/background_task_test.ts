@@ -17,6 +17,7 @@ import { backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
+import { turns } from "./_turns.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 
@@ -520,7 +521,7 @@ test("BackgroundTask error that nobody looked at is reported once", async () => 
   });
   task.run();
   for await (const _ of task.states());
-  await Promise.resolve();
+  await turns();
   assertEquals(logger.lines, ["error Task 'beam 4' failed: Error: no beam"]);
   await assertRejects(() => task.join(), Error, "no beam");
   assertEquals(logger.lines.length, 1);
@@ -532,7 +533,7 @@ test("BackgroundTask error that somebody waits for is not reported", async () =>
   task.run();
   assertEquals(await task.join().catch((error) => error), "mine");
   assertEquals(await task.join().catch((error) => error), "mine");
-  await Promise.resolve();
+  await turns();
   assertEquals(logger.lines, []);
 });
 
@@ -548,7 +549,7 @@ test("BackgroundTask error goes to the onError hook, which counts as a look", as
   });
   task.run();
   for await (const _ of task.states());
-  await Promise.resolve();
+  await turns();
   assertEquals(told, ["x", undefined]);
   assertEquals(logger.lines, []);
 });
@@ -585,7 +586,7 @@ test("BackgroundTask can fail with anything", async () => {
     const task = new BackgroundTask(() => Promise.reject(thing), { logger });
     task.run();
     for await (const _ of task.states());
-    await Promise.resolve();
+    await turns();
     assert(task.errored);
     assertStrictEquals(task.exception, thing);
     assertEquals(logger.of("error").length, 1);
@@ -725,7 +726,7 @@ test("BackgroundTask keeps the error of its action when the policy fails", async
     task.run();
     assertEquals(await task.join().catch((error) => error), "mine");
   }
-  assertEquals(logger.of("warn").length, 2);
+  assertEquals(logger.of("error").length, 2);
 });
 
 // States.
@@ -774,6 +775,146 @@ test("BackgroundTask.states() ends by its signal, and when nobody asks any more"
   const after: string[] = [];
   for await (const { state } of task.states()) after.push(state);
   assertEquals(after, ["stopped"]);
+});
+
+test("BackgroundTask.states() with an aborted signal rejects with its reason", async () => {
+  const task = new BackgroundTask(() => {});
+  const states = task.states({ signal: AbortSignal.abort("before") });
+  assertEquals(await states.next().catch((reason) => reason), "before");
+  assertEquals(await states.next(), { done: true, value: undefined });
+  task.run();
+  await task.join();
+});
+
+test("BackgroundTask that hangs is abandoned after its grace when its signal aborts", async () => {
+  const clock = new ManualClock();
+  const controller = new CountingController();
+  const { action, end } = deaf();
+  const task = new BackgroundTask(action, {
+    signal: controller.signal,
+    grace: 100,
+    clock,
+    logger: new RecordingLogger(),
+  });
+  task.run();
+  await clock.advance(0);
+  let hasJoined = false;
+  task.join().then(() => hasJoined = true);
+  controller.abort();
+  // Nothing of a task that may never end is left on a signal that lives on.
+  assertEquals(controller.listeners, 0);
+  await clock.advance(99);
+  assertFalse(hasJoined);
+  await clock.advance(1);
+  assert(hasJoined);
+  assert(task.abandoned);
+  // Disposing does not wait for a second time.
+  await task[Symbol.asyncDispose]();
+  assertEquals(clock.now(), 100);
+  end();
+  await clock.advance(0);
+  assertEquals(clock.pending, []);
+});
+
+test("BackgroundTask that is stopped with any reason knows its echo", async () => {
+  for (const reason of [NaN, null, 0, "", Symbol("dawn")]) {
+    const task = new BackgroundTask(({ sleep }) => sleep(1e6));
+    task.run();
+    await Promise.resolve();
+    assertEquals(await task.stop({ reason }), "stopped");
+    await task.join();
+    assertEquals(task.state, "stopped");
+  }
+});
+
+test("BackgroundTask that fails with what cannot be looked at still ends", async () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const throwing = {
+    get name(): string {
+      throw new Error("getter");
+    },
+    get cause(): unknown {
+      throw new Error("getter");
+    },
+    toString(): string {
+      throw new Error("toString");
+    },
+  };
+  for (const thing of [proxy, throwing]) {
+    const logger = new RecordingLogger();
+    const task = new BackgroundTask(
+      ({ sleep }) => sleep(1e6).catch(() => Promise.reject(thing)),
+      { logger, name: "odd" },
+    );
+    task.run();
+    await Promise.resolve();
+    assertEquals(await task.stop(), "stopped");
+    await turns();
+    assertEquals(task.state, "errored");
+    assertEquals(logger.lines, [
+      "error Task 'odd' failed: something that cannot be shown (object)",
+    ]);
+  }
+});
+
+test("BackgroundTask survives a clock that fails", async () => {
+  const clock: Clock = {
+    now: () => {
+      if (isBroken) throw new Error("clock");
+      return 0;
+    },
+    setTimer: () => () => {},
+  };
+  let isBroken = false;
+  const task = new BackgroundTask(() => {}, { clock });
+  isBroken = true;
+  task.run();
+  await assertRejects(() => task.join(), Error, "clock");
+  assertEquals(task.state, "errored");
+});
+
+test("BackgroundTask hooks may be asynchronous, and fail", async () => {
+  const logger = new RecordingLogger();
+  const failing = () => Promise.reject(new Error("hook"));
+  const task = new BackgroundTask(() => Promise.reject("x"), {
+    name: "t",
+    logger,
+    onError: failing,
+    onEnd: failing,
+  });
+  task.run();
+  assertEquals(await task.join().catch((error) => error), "x");
+  await turns();
+  assertEquals(logger.lines, [
+    "error Task 't' has an onError hook that failed: Error: hook",
+    "error Task 't' has an onEnd hook that failed: Error: hook",
+  ]);
+});
+
+test("BackgroundTask error is not reported when the stop and the join are awaited", async () => {
+  const logger = new RecordingLogger();
+  const task = new BackgroundTask(
+    ({ sleep }) => sleep(1e6).catch(() => Promise.reject(new Error("x"))),
+    { logger },
+  );
+  task.run();
+  await Promise.resolve();
+  await task.stop();
+  await assertRejects(() => task.join(), Error, "x");
+  await turns();
+  assertEquals(logger.lines, []);
+});
+
+test("BackgroundTask takes actions that return anything, and inherited options", async () => {
+  const items: number[] = [];
+  const clock = new ManualClock();
+  const options = Object.create({ frequency: 10, clock });
+  const task = new BackgroundTask(() => items.push(1), options);
+  task.run();
+  await clock.advance(200);
+  await task.stop();
+  assertEquals(items, [1, 1, 1]);
 });
 
 // Arguments.
@@ -914,7 +1055,11 @@ test("BackgroundTask loses no stop and never hangs, in any order of calls", asyn
         let inside = 0;
         let startedAfterStop = 0;
         let hasStopped = false;
-        const waits: Promise<unknown>[] = [];
+        let waiting = 0;
+        const wait = (promise: Promise<unknown>): void => {
+          waiting++;
+          promise.catch(() => {}).then(() => waiting--);
+        };
         const task: BackgroundTask = new BackgroundTask(
           async ({ round, sleep }) => {
             if (hasStopped) startedAfterStop++;
@@ -922,7 +1067,7 @@ test("BackgroundTask loses no stop and never hangs, in any order of calls", asyn
             try {
               if (isStopInside) {
                 hasStopped = true;
-                waits.push(task.stop());
+                wait(task.stop());
               }
               if (hears) await sleep(work);
               else {
@@ -956,9 +1101,9 @@ test("BackgroundTask loses no stop and never hangs, in any order of calls", asyn
             }
           } else if (step.kind === "stop") {
             hasStopped = true;
-            waits.push(task.stop());
+            wait(task.stop());
           } else if (step.kind === "join") {
-            waits.push(task.join().catch((error) => error));
+            wait(task.join().catch((error) => error));
           } else if (step.kind === "abort") {
             controller.abort();
             hasStopped = true;
@@ -973,10 +1118,10 @@ test("BackgroundTask loses no stop and never hangs, in any order of calls", asyn
         // Whatever was called before: one more stop ends it, within its grace.
         let outcome: string | undefined;
         hasStopped = true;
-        waits.push(task.stop().then((value) => outcome = value));
+        wait(task.stop().then((value) => outcome = value));
         await clock.advance(20);
         assertEquals(outcome, "stopped");
-        await Promise.all(waits);
+        assertEquals(waiting, 0);
         assert(task.ended);
         assertEquals(inside, 0);
         assertEquals(startedAfterStop, 0);

@@ -31,12 +31,33 @@ test("backoff() has sensible defaults", () => {
     16000,
     undefined,
   ]);
-  assertEquals(resetAfter, Infinity);
+  assertEquals(resetAfter, 60_000);
 });
 
 test("backoff() with an infinite limit never gives up and stays finite", () => {
   const { delay } = backoff({ limit: Infinity, maximum: 5 });
   assertEquals(delay(1e6), 5);
+});
+
+test("backoff() delay is a number whatever the options", () => {
+  fc.assert(fc.property(
+    fc.double({ min: 0, max: Number.MAX_VALUE, noNaN: true }),
+    fc.double({ min: 1e-9, max: 1e9, noNaN: true }),
+    fc.double({ min: 0, noNaN: true }),
+    fc.double({ min: 0, max: 1, noNaN: true }),
+    fc.integer({ min: 1, max: 1e6 }),
+    (initial, factor, maximum, jitter, attempt) => {
+      const { delay } = backoff({
+        initial,
+        factor,
+        maximum,
+        jitter,
+        limit: Infinity,
+        random: () => 1,
+      });
+      assert(delay(attempt) as number >= 0);
+    },
+  ));
 });
 
 test("backoff() jitter shortens a delay by at most its part", () => {
@@ -60,6 +81,7 @@ test("backoff() refuses bad options by name", () => {
     [{ limit: -1 }, "'limit'"],
     [{ limit: 1.5 }, "'limit'"],
     [{ initial: NaN }, "'initial'"],
+    [{ initial: Infinity }, "'initial'"],
     [{ factor: 0 }, "'factor'"],
     [{ factor: Infinity }, "'factor'"],
     [{ maximum: -1 }, "'maximum'"],

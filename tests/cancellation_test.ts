@@ -404,6 +404,45 @@ test("timeout() handles the late failure of work it has left", async () => {
   await sleep(1);
 });
 
+test("timeout() hears of an abort inside the work", async () => {
+  for (const ms of [50, Infinity]) {
+    const clock = new ManualClock();
+    const controller = new CountingController();
+    const { signal } = controller;
+    let seen: unknown;
+    const waited = timeout(
+      (signal) => {
+        controller.abort("inside");
+        seen = signal.reason;
+        return new Promise(() => {});
+      },
+      ms,
+      { signal, clock },
+    );
+    assertEquals(await reasonOf(waited), "inside");
+    assertEquals(seen, "inside");
+    assertEquals(clock.pending, []);
+    assertEquals(controller.listeners, 0);
+  }
+});
+
+test("timeout() of work leaves one reaction on a promise that lives long", async () => {
+  let reactions = 0;
+  const never = new Promise<void>(() => {});
+  const then = never.then.bind(never);
+  never.then = ((...args: Parameters<typeof then>) => {
+    reactions++;
+    return then(...args);
+  }) as typeof never.then;
+  const clock = new ManualClock();
+  for (let round = 0; round < 20; round++) {
+    const waited = reasonOf(timeout(() => never, 5, { clock }));
+    await clock.advance(5);
+    await waited;
+  }
+  assertEquals(reactions, 1);
+});
+
 test("timeout() with Infinity sets no limit", async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const waited = timeout(promise, Infinity);

@@ -109,6 +109,32 @@ test("systemClock timers left in one FakeTime do not strand those of the next", 
   }
 });
 
+test("systemClock timers set before a fake that moves the date are not moved", async () => {
+  for (const shift of [-1e9, 1e9]) {
+    const { setTimeout, clearTimeout, Date } = globalThis;
+    const before = performance.now();
+    const slept = sleep(60);
+    const early = sleep(5);
+    globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) =>
+      setTimeout(...args)) as typeof setTimeout;
+    globalThis.clearTimeout = ((...args: Parameters<typeof clearTimeout>) =>
+      clearTimeout(...args)) as typeof clearTimeout;
+    globalThis.Date = class extends Date {
+        static override now = () =>
+          Date.now() + shift;
+      } as DateConstructor;
+    try {
+      await early;
+    } finally {
+      Object.assign(globalThis, { setTimeout, clearTimeout, Date });
+    }
+    await slept;
+    const taken = performance.now() - before;
+    assert(taken >= 60 && taken < 5000, `${taken}`);
+    await sleep(1);
+  }
+});
+
 test("systemClock leaves FakeTime as it was found, again and again", async () => {
   for (let round = 0; round < 3; round++) {
     using time = new FakeTime();
@@ -319,6 +345,30 @@ test("ManualClock.advance(0) settles promises and runs what is due", async () =>
   await clock.advance(0);
   assert(slept);
   assertEquals(clock.now(), 0);
+});
+
+test("ManualClock.advance() side by side passes one after the other", async () => {
+  const clock = new ManualClock();
+  const calls: number[] = [];
+  for (const delay of [3, 6, 13]) {
+    clock.setTimer(() => calls.push(clock.now()), delay);
+  }
+  await Promise.all([clock.advance(10), clock.advance(10)]);
+  assertEquals(clock.now(), 20);
+  assertEquals(calls, [3, 6, 13]);
+});
+
+test("ManualClock.advance() gives up on timers that follow each other without a delay", async () => {
+  const clock = new ManualClock();
+  const again = () => {
+    clock.setTimer(again, 0);
+  };
+  again();
+  await assertRejects(
+    () => clock.advance(10),
+    Error,
+    "Cannot advance: 100000 timers ran at 0 ms, more are set",
+  );
 });
 
 test("ManualClock.runAll() runs timers until none is left", async () => {

@@ -12,6 +12,7 @@ import {
 import { pino } from "pino";
 import { BackgroundTask } from "../background_task.ts";
 import { defaultLogger, type Logger } from "../logger.ts";
+import { turns } from "./_turns.ts";
 import { runProgram } from "./_process.ts";
 
 /** A task that fails while nobody looks. */
@@ -22,7 +23,7 @@ async function failUnseen(logger: Logger): Promise<void> {
   });
   task.run();
   for await (const _ of task.states());
-  await Promise.resolve();
+  await turns();
 }
 
 test("Logger is what console is", () => {

@@ -1,10 +1,11 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { assertType, type IsExact } from "@std/testing/types";
 import { BackgroundTaskProcessor } from "../background_task_processor.ts";
 import type { BackgroundTask } from "../background_task.ts";
+import { backoff } from "../backoff.ts";
 import { backgroundTask, runInBackground } from "../run_in_background.ts";
 import { ManualClock } from "../testing.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
@@ -38,6 +39,18 @@ test("runInBackground() names its tasks after the function", async () => {
   })();
   assertEquals([named.name, renamed.name], ["park", "stow"]);
   await processor.idle();
+});
+
+test("runInBackground() calls the function with the context as its this", async () => {
+  const clock = new ManualClock();
+  const processor = new BackgroundTaskProcessor({ clock });
+  const expose = runInBackground(processor, async function (ms: number) {
+    await this.sleep(ms);
+  });
+  const task = expose(1e6);
+  await clock.advance(1);
+  assertEquals(await task.stop(), "stopped");
+  assertEquals(clock.pending, []);
 });
 
 test("runInBackground() fails as any task does", async () => {
@@ -115,6 +128,19 @@ test("backgroundTask failure rejects the promise of the call", async () => {
   await assertRejects(() => fail.call({ backgroundTaskProcessor }), Error, "x");
 });
 
+test("backgroundTask resolves when a restart makes the failure good", async () => {
+  let calls = 0;
+  const backgroundTaskProcessor = new BackgroundTaskProcessor({
+    restart: backoff({ initial: 0 }),
+    onError: () => {},
+  });
+  const flaky = decorate("flaky", () => {
+    if (++calls < 3) throw new Error("x");
+    return calls;
+  });
+  assertEquals(await flaky.call({ backgroundTaskProcessor }), 3);
+});
+
 test("backgroundTask that is stopped rejects with an AbortError", async () => {
   const clock = new ManualClock();
   const backgroundTaskProcessor = new BackgroundTaskProcessor({
@@ -140,5 +166,9 @@ test("backgroundTask says which field is missing, at the call", () => {
     TypeError,
     "Cannot run 'configure' in background as 'backgroundTaskProcessor' must be a BackgroundTaskProcessor: current value is undefined",
   );
-  assert(typeof configure === "function");
+  assertThrows(
+    () => configure.call(undefined as unknown as Rig),
+    TypeError,
+    "'backgroundTaskProcessor'",
+  );
 });

@@ -11,6 +11,7 @@ import {
 import { test } from "@std/testing/bdd";
 import { FakeTime } from "@std/testing/time";
 import * as fc from "fast-check";
+import { Readable } from "node:stream";
 import { sleep } from "../cancellation.ts";
 import { type StartOptions, StreamingTask } from "../streaming_task.ts";
 import { ManualClock } from "../testing.ts";
@@ -250,8 +251,10 @@ test("StreamingTask.stop() takes away a start that waits for the old stream", as
   await task.start();
   await clock.advance(0);
   const restarted = task.start();
-  const stopped = task.stop();
   assert(task.running);
+  const stopped = task.stop();
+  assertFalse(task.running);
+  await restarted;
   resolve();
   assertEquals(await stopped, "stopped");
   await restarted;
@@ -670,7 +673,7 @@ test("StreamingTask reports every error of handlers that fail side by side", asy
   await clock.advance(10);
   await joined;
   assertEquals(logger.lines, [
-    "warn Task 'pair' failed after its end: Error: error 2",
+    "error Task 'pair' failed after its end: Error: error 2",
   ]);
 });
 
@@ -922,6 +925,280 @@ test("StreamingTask refuses bad arguments by name before anything starts", async
   assertEquals(task.statistics.starts, 0);
 });
 
+test("StreamingTask.join() is released when a stop abandons what a start waits for", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "hung handler",
+    source: () => [1],
+    onItem: () => new Promise(() => {}),
+    clock,
+  });
+  await task.start();
+  await clock.advance(0);
+  const first = task.stop({ grace: 10 });
+  let hasOvertaken = false;
+  task.start({ grace: Infinity }).then(() => hasOvertaken = true);
+  await clock.advance(20);
+  assertEquals(await first, "abandoned");
+  const last = task.stop({ grace: 10 });
+  await clock.advance(0);
+  assert(hasOvertaken);
+  await clock.advance(10);
+  assertEquals(await last, "abandoned");
+  await task.join();
+  assertFalse(task.running);
+});
+
+test("StreamingTask that is being stopped does not run: a start waits for its end", async () => {
+  const clock = new ManualClock();
+  for (const ifRunning of ["ignore", "throw"] as const) {
+    const task = new StreamingTask<number>({
+      name: "again",
+      source: counter(clock, 10),
+      onItem: () => {},
+      clock,
+    });
+    await task.start();
+    task.stop();
+    await task.start({ ifRunning });
+    assert(task.running);
+    assertEquals(task.statistics.starts, 2);
+    await task.stop();
+  }
+});
+
+test("StreamingTask is abandoned after its grace when its signal aborts", async () => {
+  const clock = new ManualClock();
+  const controller = new CountingController();
+  const task = new StreamingTask<number>({
+    name: "camera",
+    source: hung,
+    onItem: () => {},
+    grace: 100,
+    clock,
+  });
+  await task.start({ signal: controller.signal });
+  let hasJoined = false;
+  task.join().then(() => hasJoined = true);
+  controller.abort();
+  await clock.advance(99);
+  assertFalse(hasJoined);
+  await clock.advance(1);
+  assert(hasJoined);
+  assert(task.abandoned);
+  await task[Symbol.asyncDispose]();
+  assertEquals(clock.now(), 100);
+});
+
+test("StreamingTask handler that fails while it is stopped makes it errored", async () => {
+  const stops = [
+    (task: StreamingTask<number>) => task.stop(),
+    () => {},
+  ];
+  for (const stop of stops) {
+    const clock = new ManualClock();
+    const told: unknown[] = [];
+    const error = new Error("disk full");
+    const task: StreamingTask<number> = new StreamingTask<number>({
+      name: "writer",
+      source: counter(clock, 10),
+      onItem: async (_, signal) => {
+        stop(task);
+        await sleep(1e6, { signal, clock }).catch(() => {});
+        throw error;
+      },
+      onError: (error) => told.push(error),
+      clock,
+    });
+    await task.start();
+    const joined = assertRejects(() => task.join(), Error, "disk full");
+    await clock.advance(0);
+    assertEquals(await task.stop(), "stopped");
+    await joined;
+    assertEquals(told, [error]);
+    assertStrictEquals(task.exception, error);
+  }
+});
+
+test("StreamingTask tells its hook of every error, once", async () => {
+  const clock = new ManualClock();
+  const logger = new RecordingLogger();
+  const told: string[] = [];
+  const onError = (error: unknown): string => {
+    told.push(String(error));
+    return "continue";
+  };
+  const options = { name: "told", onError, clock, logger };
+
+  const closing = new StreamingTask<number>({
+    ...options,
+    source: async function* () {
+      try {
+        yield 1;
+        await new Promise((_, reject) =>
+          clock.setTimer(() => reject(new Error("close")), 10)
+        );
+      } finally {
+        // The error above passes.
+      }
+    },
+    onItem: () => Promise.reject(new Error("item")),
+  });
+  await closing.start();
+  await clock.advance(5);
+  const joined = assertRejects(() => closing.join(), Error, "close");
+  closing.stop();
+  await clock.advance(5);
+  await joined;
+  assertEquals(told.splice(0), ["Error: item", "Error: close"]);
+
+  const wrong = new StreamingTask<number>({
+    ...options,
+    source: () => undefined as never,
+    onItem: () => {},
+  });
+  await wrong.start();
+  await assertRejects(() => wrong.join(), TypeError);
+  assertEquals(told.splice(0).length, 1);
+  assertEquals(wrong.statistics.errors, 1);
+
+  const pair = new StreamingTask<number>({
+    ...options,
+    onError: (error) => told.push(String(error)),
+    source: () => [1, 2],
+    onItem: async (item) => {
+      await sleep(item, { clock });
+      throw new Error(`item ${item}`);
+    },
+    concurrency: 2,
+  });
+  await pair.start();
+  const paired = assertRejects(() => pair.join(), Error, "item 1");
+  await clock.advance(10);
+  await paired;
+  assertEquals(told.splice(0), ["Error: item 1", "Error: item 2"]);
+  await clock.advance(0);
+  assertEquals(logger.lines, []);
+});
+
+test("StreamingTask asks about a stall once at a time, and not after a stop", async () => {
+  const clock = new ManualClock();
+  let asked = 0;
+  const task = new StreamingTask<number>({
+    name: "slow decision",
+    source: hung,
+    onItem: () => {},
+    onError: async () => {
+      asked++;
+      await sleep(95, { clock });
+      return "continue";
+    },
+    timeout: 10,
+    grace: 5,
+    clock,
+  });
+  await task.start();
+  await clock.advance(90);
+  assertEquals(asked, 1);
+  assertEquals(task.statistics.timeouts, 9);
+  await clock.advance(110);
+  assertEquals(asked, 2);
+  const stopped = task.stop();
+  await clock.advance(200);
+  assertEquals(await stopped, "abandoned");
+  assertEquals(asked, 2);
+});
+
+test("StreamingTask keeps what the handler has failed with, whatever it is", async () => {
+  for (const thing of [undefined, null, 0]) {
+    const task = new StreamingTask<number>({
+      name: "odd",
+      source: () => [1],
+      onItem: () => Promise.reject(thing),
+      onError: () => {},
+    });
+    await task.start();
+    assertStrictEquals(await task.join().catch((error) => error), thing);
+    assertEquals(task.state, "errored");
+  }
+});
+
+test("StreamingTask echo of a stop in the source is no error", async () => {
+  const told: unknown[] = [];
+  const task: StreamingTask<number> = new StreamingTask<number>({
+    name: "echo",
+    source: (signal) => {
+      task.stop();
+      signal.throwIfAborted();
+      return [1];
+    },
+    onItem: () => {},
+    onError: (error) => told.push(error),
+  });
+  await task.start();
+  await task.join();
+  assertEquals(told, []);
+  assertEquals(task.state, "stopped");
+});
+
+test("StreamingTask timeout limits the opening of the source, too", async () => {
+  const clock = new ManualClock();
+  let aborted: unknown;
+  const task = new StreamingTask<number>({
+    name: "no answer",
+    source: (signal) => {
+      signal.addEventListener("abort", () => aborted = signal.reason);
+      return new Promise(() => {});
+    },
+    onItem: () => {},
+    onError: () => {},
+    timeout: 100,
+    clock,
+  });
+  const started = task.start();
+  const joined = assertRejects(() => task.join(), DOMException, "100 ms");
+  await clock.advance(100);
+  await started;
+  await joined;
+  assertEquals(task.statistics.timeouts, 1);
+  assertEquals((aborted as DOMException).name, "TimeoutError");
+  assertEquals(clock.pending, []);
+});
+
+test("StreamingTask over a source that always has an item leaves others their turn", async () => {
+  const task = new StreamingTask<number>({
+    name: "endless",
+    source: function* () {
+      for (let n = 0;; n++) yield n;
+    },
+    onItem: () => {},
+  });
+  await task.start();
+  await sleep(20);
+  assertEquals(await task.stop(), "stopped");
+  assert(task.statistics.items > 256);
+});
+
+test("StreamingTask.stop() ends a Readable of node:stream that has no data", async () => {
+  const readable = new Readable({ read() {} });
+  const items: string[] = [];
+  const told: unknown[] = [];
+  const task = new StreamingTask<unknown>({
+    name: "serial port",
+    source: () => readable,
+    onItem: (item) => items.push(String(item)),
+    onError: (error) => told.push(error),
+  });
+  await task.start();
+  readable.push("a");
+  await sleep(20);
+  assertEquals(await task.stop(), "stopped");
+  assert(readable.destroyed);
+  assertEquals(items, ["a"]);
+  assertEquals(told, []);
+  assertEquals(task.state, "stopped");
+});
+
 // No order of calls loses a stop or hangs.
 
 type Call =
@@ -949,7 +1226,7 @@ test("StreamingTask loses no stop and never hangs, in any order of calls", async
       fc.array(call, { maxLength: 12 }),
       fc.record({
         count: fc.constantFrom(0, 3, Infinity),
-        period: fc.nat(15),
+        period: fc.integer({ min: 1, max: 15 }),
         handling: fc.nat(15),
         hears: fc.boolean(),
         failsAt: fc.constantFrom(undefined, 1),
@@ -960,7 +1237,11 @@ test("StreamingTask loses no stop and never hangs, in any order of calls", async
         const controller = new CountingController();
         let open = 0;
         let most = 0;
-        const waits: Promise<unknown>[] = [];
+        let waiting = 0;
+        const wait = (promise: Promise<unknown>): void => {
+          waiting++;
+          promise.catch(() => {}).then(() => waiting--);
+        };
         const task = new StreamingTask<number>({
           name: "any",
           source: async function* (signal) {
@@ -986,21 +1267,21 @@ test("StreamingTask loses no stop and never hangs, in any order of calls", async
         for (const call of calls) {
           if (call.kind === "start") {
             const { ifRunning } = call;
-            waits.push(
+            wait(
               task.start({ signal, ifRunning }).catch((error) => error),
             );
-          } else if (call.kind === "stop") waits.push(task.stop());
+          } else if (call.kind === "stop") wait(task.stop());
           else if (call.kind === "join") {
-            waits.push(task.join().catch((error) => error));
+            wait(task.join().catch((error) => error));
           } else if (call.kind === "abort") controller.abort();
           else if (call.kind === "advance") await clock.advance(call.ms);
           else await undefined;
         }
         let outcome: string | undefined;
-        waits.push(task.stop().then((value) => outcome = value));
+        wait(task.stop().then((value) => outcome = value));
         await clock.advance(40);
         assertEquals(outcome, "stopped");
-        await Promise.all(waits);
+        assertEquals(waiting, 0);
         assertFalse(task.running);
         assertEquals(open, 0);
         // Streams follow each other, but for one that hangs past a timeout.
