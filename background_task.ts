@@ -39,7 +39,6 @@ import { callHook } from "./_hooks.ts";
 import { Latch } from "./_latch.ts";
 import { reportTask } from "./_report.ts";
 import { checkStopOptions, Run } from "./_run.ts";
-import { nextAfterDelay, nextOnGrid, type Slot } from "./_schedule.ts";
 import { StateLog } from "./_state_log.ts";
 import type { RestartPolicy } from "./backoff.ts";
 import { sleep } from "./cancellation.ts";
@@ -55,6 +54,7 @@ import {
   type StopOptions,
   type StopOutcome,
 } from "./run_state.ts";
+import { type Tick, ticks } from "./ticks.ts";
 
 /** What a {@linkcode BackgroundTask} hands to its action, each round anew. */
 export interface BackgroundTaskContext {
@@ -173,6 +173,10 @@ export interface BackgroundTaskStatistics {
   /** How often the action was started again after a failure. */
   readonly restarts: number;
 }
+
+type Punctuality = Pick<Tick, "late" | "missed">;
+
+const ON_TIME: Punctuality = { late: 0, missed: 0 };
 
 /** Checks the arguments of a {@linkcode BackgroundTask}. */
 function checkArguments(
@@ -440,41 +444,40 @@ export class BackgroundTask implements AsyncDisposable {
   }
 
   async #perform(signal: AbortSignal): Promise<void> {
-    const { frequency, schedule } = this.#options;
-    const clock = this.#clock;
-    const start = clock.now();
-    let slot: Slot = { index: 0, scheduled: start, missed: 0 };
-    await this.#round(signal, slot);
-    if (frequency === undefined) return;
+    const { frequency, schedule, ref } = this.#options;
+    if (frequency === undefined) {
+      await this.#round(signal, ON_TIME);
+      return;
+    }
     const period = 1000 / frequency;
-    for (;;) {
-      const now = clock.now();
-      slot = schedule === "fixed-delay"
-        ? nextAfterDelay(period, slot.index, now)
-        : nextOnGrid(start, period, slot.index, now);
-      // Also without a delay: rounds that all overrun must leave the event
-      // loop a turn between them, or nobody could stop the task.
-      await this.#sleep(Math.max(slot.scheduled - now, 0), signal);
-      // The timer may have won over a stop by a hair.
-      if (signal.aborted) return;
-      await this.#round(signal, slot);
+    if (schedule === "fixed-delay") {
+      for (let due = this.#clock.now();;) {
+        const late = Math.max(this.#clock.now() - due, 0);
+        await this.#round(signal, { late, missed: 0 });
+        due = this.#clock.now() + period;
+        await this.#sleep(period, signal);
+      }
+    }
+    for await (
+      const tick of ticks(period, { signal, clock: this.#clock, ref })
+    ) {
+      await this.#round(signal, tick);
     }
   }
 
-  #round(signal: AbortSignal, slot: Slot): unknown {
-    const late = Math.max(this.#clock.now() - slot.scheduled, 0);
+  #round(signal: AbortSignal, { late, missed }: Punctuality): unknown {
+    // The timer may have won over a stop by a hair.
+    signal.throwIfAborted();
     const round = this.#rounds++;
-    this.#missed += slot.missed;
+    this.#missed += missed;
     this.#worstLateness = Math.max(this.#worstLateness, late);
-    if (slot.missed > 0) {
-      this.#log("debug", `missed ${slot.missed} rounds`, { late });
-    }
+    if (missed > 0) this.#log("debug", `missed ${missed} rounds`, { late });
     return this.#action({
       signal,
       logger: this.#logger,
       round,
       late,
-      missed: slot.missed,
+      missed,
       sleep: (ms) => this.#sleep(ms, signal),
       stop: (reason) => {
         this.stop({ reason });

@@ -43,5 +43,7 @@ export * from "./clock.ts";
 export * from "./logger.ts";
 export * from "./run_in_background.ts";
 export * from "./run_state.ts";
+export * from "./missed_loop_policy.ts";
 export * from "./streaming_task.ts";
+export * from "./ticks.ts";
 export * from "./timeout_iterator.ts";

@@ -11,7 +11,6 @@ import {
 import { test } from "@std/testing/bdd";
 import { FakeTime } from "@std/testing/time";
 import * as fc from "fast-check";
-import { nextOnGrid } from "../_schedule.ts";
 import { BackgroundTask } from "../background_task.ts";
 import { backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
@@ -305,26 +304,6 @@ test("BackgroundTask does not drift over a day", async () => {
   await task.stop();
   assertEquals(task.statistics.rounds, 24 * 120 + 1);
   assert(Math.abs(last - 24 * 3_600_000) < 0.001, `${last}`);
-});
-
-test("nextOnGrid() is due a period later and stands for all places that have passed", () => {
-  fc.assert(fc.property(
-    fc.double({ min: 0, max: 1e9, noNaN: true }),
-    fc.double({ min: 0.01, max: 1e5, noNaN: true }),
-    fc.nat(100_000),
-    fc.double({ min: 0, max: 50, noNaN: true }),
-    (start, period, index, periods) => {
-      const now = start + index * period + periods * period;
-      const slot = nextOnGrid(start, period, index, now);
-      assertEquals(slot.scheduled, start + (index + 1) * period);
-      assertEquals(slot.index, index + 1 + slot.missed);
-      assert(slot.missed >= 0);
-      // No further place has passed.
-      assert(start + (slot.index + 1) * period > now);
-      // A place is missed only when it has passed.
-      if (slot.missed > 0) assert(start + slot.index * period <= now);
-    },
-  ));
 });
 
 // Stopping, aborting, abandoning.
