@@ -32,22 +32,22 @@ export function checkType(
 }
 
 /**
- * Throws unless the value is a number in the range that `must` describes.
+ * Throws because the value is not a number in the range that `must` describes.
+ * Called on the way out only: the checks themselves cost next to nothing.
  *
  * @throws {TypeError} If the value is not a number.
- * @throws {RangeError} If `holds` is false for it.
+ * @throws {RangeError} If it is one.
  */
-function checkRange(
-  holds: (value: number) => boolean,
+function refuseNumber(
   action: string,
   name: string,
   must: string,
   value: unknown,
-): void {
-  checkType(typeof value === "number", action, name, must, value);
-  if (!holds(value as number)) {
-    throw new RangeError(complain(action, name, must, value));
-  }
+): never {
+  const message = complain(action, name, must, value);
+  throw typeof value === "number"
+    ? new RangeError(message)
+    : new TypeError(message);
 }
 
 /** Checks a duration that may be zero or `Infinity`. */
@@ -56,13 +56,8 @@ export function checkNonNegative(
   name: string,
   value: unknown,
 ): void {
-  checkRange(
-    (number) => number >= 0,
-    action,
-    name,
-    "a non-negative number",
-    value,
-  );
+  if (typeof value === "number" && value >= 0) return;
+  refuseNumber(action, name, "a non-negative number", value);
 }
 
 /** Checks a duration that may be zero but not `Infinity`. */
@@ -71,13 +66,8 @@ export function checkFiniteNonNegative(
   name: string,
   value: unknown,
 ): void {
-  checkRange(
-    (number) => number >= 0 && number < Infinity,
-    action,
-    name,
-    "a non-negative finite number",
-    value,
-  );
+  if (typeof value === "number" && value >= 0 && value < Infinity) return;
+  refuseNumber(action, name, "a non-negative finite number", value);
 }
 
 /** Checks a duration that may be `Infinity` but not zero. */
@@ -86,7 +76,8 @@ export function checkPositive(
   name: string,
   value: unknown,
 ): void {
-  checkRange((number) => number > 0, action, name, "a positive number", value);
+  if (typeof value === "number" && value > 0) return;
+  refuseNumber(action, name, "a positive number", value);
 }
 
 /** Checks a rate or a factor: neither zero nor `Infinity`. */
@@ -95,13 +86,8 @@ export function checkPositiveFinite(
   name: string,
   value: unknown,
 ): void {
-  checkRange(
-    (number) => number > 0 && number < Infinity,
-    action,
-    name,
-    "a positive finite number",
-    value,
-  );
+  if (typeof value === "number" && value > 0 && value < Infinity) return;
+  refuseNumber(action, name, "a positive finite number", value);
 }
 
 /** Checks a part of a whole. */
@@ -110,13 +96,8 @@ export function checkFraction(
   name: string,
   value: unknown,
 ): void {
-  checkRange(
-    (number) => number >= 0 && number <= 1,
-    action,
-    name,
-    "a number from 0 to 1",
-    value,
-  );
+  if (typeof value === "number" && value >= 0 && value <= 1) return;
+  refuseNumber(action, name, "a number from 0 to 1", value);
 }
 
 /** Checks a count of at least `least`; `Infinity` stands for no limit. */
@@ -126,9 +107,9 @@ export function checkCount(
   value: unknown,
   least: number,
 ): void {
-  checkRange(
-    (number) =>
-      number >= least && (Number.isInteger(number) || number === Infinity),
+  if (value === Infinity) return;
+  if (Number.isInteger(value) && (value as number) >= least) return;
+  refuseNumber(
     action,
     name,
     `an integer of at least ${least} or Infinity`,
@@ -143,13 +124,8 @@ export function checkFiniteCount(
   value: unknown,
   least: number,
 ): void {
-  checkRange(
-    (number) => number >= least && Number.isInteger(number),
-    action,
-    name,
-    `an integer of at least ${least}`,
-    value,
-  );
+  if (Number.isInteger(value) && (value as number) >= least) return;
+  refuseNumber(action, name, `an integer of at least ${least}`, value);
 }
 
 /** Checks a callback. */
@@ -232,10 +208,10 @@ export function checkSignal(
   value: unknown,
   name = "signal",
 ): void {
+  if (value === undefined || value instanceof AbortSignal) return;
   checkType(
-    value === undefined ||
-      (hasMethods(value, ["addEventListener", "removeEventListener"]) &&
-        typeof (value as AbortSignal).aborted === "boolean"),
+    hasMethods(value, ["addEventListener", "removeEventListener"]) &&
+      typeof (value as AbortSignal).aborted === "boolean",
     action,
     name,
     "an AbortSignal",

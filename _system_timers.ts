@@ -40,6 +40,23 @@ function unref(timer: unknown): void {
   }
 }
 
+let coarseDate = NaN;
+let coarseTime = 0;
+
+/**
+ * The time of the system clock, up to a millisecond ago. On Deno this costs
+ * half of the exact time, which matters where it is read for every item.
+ */
+export function coarseSystemNow(): number {
+  if (globalThis.setTimeout !== genuineSetTimeout) return systemNow();
+  const date = Date.now();
+  if (date !== coarseDate) {
+    coarseDate = date;
+    coarseTime = genuineNow();
+  }
+  return coarseTime;
+}
+
 /** The queues of one pair of timer globals: the genuine or a faked one. */
 class TimerWorld {
   readonly setTimeout: typeof globalThis.setTimeout;

@@ -1,0 +1,396 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * What the figures say: the tables, and which goals are met.
+ *
+ * @module
+ */
+
+import type { Values } from "./_harness.ts";
+
+/** The values of one runtime by table and row. */
+export type Figures = Map<string, Map<string, Values>>;
+
+/** The figures of each runtime, by its name. */
+export type AllFigures = Map<string, Figures>;
+
+function figure(
+  figures: Figures,
+  table: string,
+  row: string,
+  column: string,
+): number {
+  return Number(figures.get(table)?.get(row)?.[column] ?? NaN);
+}
+
+interface Column {
+  table: string;
+  column: string;
+  head: string;
+  digits?: number;
+  /** The row, or the column, to show a ratio to. */
+  floor?: { row: string } | { column: string };
+}
+
+interface Table {
+  title: string;
+  text: string;
+  rows: string;
+  columns: Column[];
+  /** A column of words that is mostly the same on all runtimes. */
+  words?: Column;
+}
+
+const GENERATOR = "pass-through async generator";
+const BARE_SLEEP = "bare setTimeout promise, no signal";
+const INTERVAL = "bare setInterval";
+
+const tasks = (table: string, floor: string): Column[] => [
+  { table, column: "run", head: "run", digits: 2, floor: { row: floor } },
+  { table, column: "stop", head: "stop", digits: 2 },
+  { table, column: "bytes", head: "bytes" },
+];
+
+const sleeps = (column: string, floor?: { row: string }): Column[] =>
+  [10_000, 100_000].map((count) => ({
+    table: `sleep ${count}`,
+    column,
+    head: `${count / 1000} k`,
+    digits: 2,
+    floor,
+  }));
+
+const tables: Table[] = [
+  {
+    title: "Items with a limit on the wait for each",
+    text: "Nanoseconds an item, for 400 000 items that are ready (fewer for " +
+      "what is slow): median of the rounds with the ratio to the generator " +
+      "that only passes on, and minimum. The last column says what becomes " +
+      "of the loop when the source, an async generator, hangs.",
+    rows: "wrapper",
+    columns: [
+      {
+        table: "wrap",
+        column: "median",
+        head: "median",
+        floor: { row: GENERATOR },
+      },
+      { table: "wrap", column: "min", head: "min" },
+    ],
+    words: { table: "wrap", column: "stalled", head: "hanging source" },
+  },
+  {
+    title: "Heap that items leave behind",
+    text: "Bytes an item while the loop runs, over a million items (50 000 " +
+      "for ix timeout), after forced collections; a process each.",
+    rows: "wrapper",
+    columns: [{ table: "held", column: "bytes", head: "bytes", digits: 1 }],
+  },
+  {
+    title: "Sleeps on one signal: beginning",
+    text: "Microseconds for each of ten thousand and a hundred thousand " +
+      "sleeps, with the ratio to a promise of a bare `setTimeout`. What takes " +
+      "a quadratic time is measured with ten thousand only.",
+    rows: "sleep",
+    columns: sleeps("create", { row: BARE_SLEEP }),
+  },
+  {
+    title: "Sleeps on one signal: aborting all",
+    text: "Microseconds for each until all have settled; of the bare timers " +
+      "until they are cleared.",
+    rows: "sleep",
+    columns: sleeps("abort"),
+  },
+  {
+    title: "Sleeps on one signal: heap",
+    text: "Bytes of each of ten thousand sleeps.",
+    rows: "sleep",
+    columns: [{ table: "sleep 10000", column: "bytes", head: "bytes" }],
+  },
+  {
+    title: "One-shot tasks",
+    text: "Ten thousand tasks that sleep for an hour: microseconds each to " +
+      "create and run them and to stop them all, bytes of each while it " +
+      "sleeps.",
+    rows: "task",
+    columns: tasks("one-shot tasks", "bare async function and setTimeout"),
+  },
+  {
+    title: "Periodic tasks",
+    text: "The same for tasks with a period of an hour.",
+    rows: "task",
+    columns: tasks("periodic tasks", "bare async loop and setTimeout"),
+  },
+  {
+    title: "Jobs, ten at a time",
+    text: "Nanoseconds for each of ten thousand and a hundred thousand jobs " +
+      "that do next to nothing.",
+    rows: "runner",
+    columns: [10_000, 100_000].map((count) => ({
+      table: `crowd ${count}`,
+      column: "ns",
+      head: `${count / 1000} k`,
+      floor: { row: "10 bare workers on one index" },
+    })),
+  },
+  {
+    title: "A period of 10 ms: keeping it",
+    text: "Over 5 s: ticks of 500, and by how many milliseconds the last of " +
+      "them is behind; medians of three times.",
+    rows: "loop",
+    columns: [
+      { table: "rate", column: "ticks", head: "ticks" },
+      { table: "rate", column: "drift", head: "drift", digits: 1 },
+    ],
+  },
+  {
+    title: "A period of 10 ms: jitter and load",
+    text: "The 99th percentile of the deviation from the period in " +
+      "milliseconds, and the load of one processor in percent.",
+    rows: "loop",
+    columns: [
+      { table: "rate", column: "jitter", head: "jitter", digits: 1 },
+      {
+        table: "rate",
+        column: "cpu",
+        head: "load",
+        digits: 1,
+        floor: { row: INTERVAL },
+      },
+    ],
+  },
+  {
+    title: "Timers",
+    text: "The system clock, whose timers share one timer of the platform, " +
+      "beside the platform's `setTimeout`: nanoseconds each.",
+    rows: "work",
+    columns: [
+      { table: "clock", column: "platform", head: "setTimeout" },
+      {
+        table: "clock",
+        column: "longrun",
+        head: "longrun",
+        floor: { column: "platform" },
+      },
+    ],
+  },
+];
+
+/** Two digits that count. */
+function ratio(value: number): string {
+  return value < 99.5 ? value.toPrecision(2) : value.toFixed(0);
+}
+
+function cell(figures: Figures, row: string, spec: Column): string {
+  const { table, column, digits = 0, floor } = spec;
+  const value = figure(figures, table, row, column);
+  if (Number.isNaN(value)) return "";
+  // Without a minus before a zero.
+  const text = (Number(value.toFixed(digits)) + 0).toFixed(digits);
+  if (floor === undefined) return text;
+  const base = "row" in floor
+    ? figure(figures, table, floor.row, column)
+    : figure(figures, table, row, floor.column);
+  return `${text} (×${ratio(value / base)})`;
+}
+
+function words(all: AllFigures, row: string, spec: Column): string {
+  const said = new Map<string, string>();
+  for (const [runtime, figures] of all) {
+    const word = figures.get(spec.table)?.get(row)?.[spec.column];
+    if (word !== undefined) said.set(runtime, String(word));
+  }
+  const distinct = new Set(said.values());
+  if (distinct.size === 1) return [...distinct].join();
+  return [...said].map(([runtime, word]) => `${runtime}: ${word}`).join(", ");
+}
+
+const line = (cells: string[]): string => `| ${cells.join(" | ")} |`;
+
+function show(all: AllFigures, table: Table): string[] {
+  const rows = new Set<string>();
+  for (const figures of all.values()) {
+    for (const { table: id } of table.columns) {
+      for (const row of figures.get(id)?.keys() ?? []) rows.add(row);
+    }
+  }
+  if (rows.size === 0) return [];
+  const runtimes = [...all.keys()];
+  const heads = runtimes.flatMap((runtime) =>
+    table.columns.map(({ head }) => `${runtime} ${head}`)
+  );
+  const extra = table.words === undefined ? [] : [table.words];
+  return [
+    `## ${table.title}`,
+    "",
+    table.text,
+    "",
+    line([table.rows, ...heads, ...extra.map(({ head }) => head)]),
+    line([
+      "---",
+      ...heads.map(() => "--:"),
+      ...extra.map(() => "---"),
+    ]),
+    ...[...rows].map((row) =>
+      line([
+        row,
+        ...[...all.values()].flatMap((figures) =>
+          table.columns.map((column) => cell(figures, row, column))
+        ),
+        ...extra.map((column) => words(all, row, column)),
+      ])
+    ),
+    "",
+  ];
+}
+
+interface Goal {
+  text: string;
+  atMost?: number;
+  atLeast?: number;
+  digits?: number;
+  /** Where it is a goal; elsewhere the figure is shown without a verdict. */
+  runtimes: string[];
+  measure(figures: Figures): number;
+}
+
+const OURS = "longrun withTimeout, timeout and signal";
+const everywhere = ["Deno", "Node", "Bun"];
+
+const timesFaster = (than: string) => (figures: Figures) =>
+  figure(figures, "wrap", than, "median") /
+  figure(figures, "wrap", OURS, "median");
+
+const timesCheaper = (than: string) => (figures: Figures) =>
+  figure(figures, "sleep 10000", than, "create") /
+  figure(figures, "sleep 10000", "longrun sleep", "create");
+
+function sleepCost(figures: Figures, count: number): number {
+  const of = (column: string) =>
+    figure(figures, `sleep ${count}`, "longrun sleep", column);
+  return of("create") + of("abort");
+}
+
+const jobCost = (figures: Figures, count: number) =>
+  figure(figures, `crowd ${count}`, "longrun BackgroundTaskProcessor", "ns");
+
+const goals: Goal[] = [
+  {
+    text: "`withTimeout` takes at most 1.5 times as long as an async " +
+      "generator that only passes items on",
+    atMost: 1.5,
+    runtimes: ["Deno"],
+    measure: (figures) =>
+      figure(figures, "wrap", OURS, "median") /
+      figure(figures, "wrap", GENERATOR, "median"),
+  },
+  {
+    text: "`withTimeout` is at least 3 times faster than `abortable` of " +
+      "`@std/async`",
+    atLeast: 3,
+    runtimes: ["Deno"],
+    measure: timesFaster("@std/async abortable, abort only"),
+  },
+  {
+    text: "`withTimeout` is at least 3 times faster than `Promise.race` an " +
+      "item",
+    atLeast: 3,
+    runtimes: ["Deno"],
+    measure: timesFaster(
+      "Promise.race an item, abort only (the technique of most peers)",
+    ),
+  },
+  {
+    text: "`withTimeout` is at least 40 times faster than `timeout` of ix",
+    atLeast: 40,
+    runtimes: ["Deno"],
+    measure: timesFaster("ix timeout"),
+  },
+  {
+    text: "`withTimeout` leaves at most 1 byte an item behind while it runs",
+    atMost: 1,
+    runtimes: everywhere,
+    measure: (figures) => Math.abs(figure(figures, "held", OURS, "bytes")),
+  },
+  {
+    text: "10 000 sleeps on one signal take at most 1.5 times as long to " +
+      "begin as promises of a bare `setTimeout`",
+    atMost: 1.5,
+    runtimes: everywhere,
+    measure: (figures) => 1 / timesCheaper(BARE_SLEEP)(figures),
+  },
+  {
+    text: "… and are at least 5 times cheaper than `delay` of `@std/async`",
+    atLeast: 5,
+    runtimes: ["Deno"],
+    measure: timesCheaper("@std/async delay"),
+  },
+  {
+    text: "… and are at least 5 times cheaper than one listener a sleep",
+    atLeast: 5,
+    runtimes: everywhere,
+    measure: timesCheaper(
+      "one listener a sleep (the technique of most peers)",
+    ),
+  },
+  {
+    text: "A sleep among 100 000 costs at most twice a sleep among 10 000",
+    atMost: 2,
+    runtimes: everywhere,
+    measure: (figures) =>
+      sleepCost(figures, 100_000) / sleepCost(figures, 10_000),
+  },
+  {
+    text: "A job among 100 000 costs at most twice a job among 10 000",
+    atMost: 2,
+    runtimes: everywhere,
+    measure: (figures) => jobCost(figures, 100_000) / jobCost(figures, 10_000),
+  },
+  {
+    text: "A period of 10 ms is less than a period off after 5 s",
+    atMost: 10,
+    digits: 1,
+    runtimes: everywhere,
+    measure: (figures) =>
+      Math.abs(figure(figures, "rate", "longrun BackgroundTask", "drift")),
+  },
+];
+
+function judge(goal: Goal, runtime: string, figures: Figures): string {
+  const { atMost = Infinity, atLeast = -Infinity, digits = 2 } = goal;
+  const value = goal.measure(figures);
+  const isGoal = goal.runtimes.includes(runtime);
+  if (Number.isNaN(value)) return isGoal ? "not measured" : "";
+  const text = value.toFixed(digits);
+  if (!isGoal) return text;
+  return value <= atMost && value >= atLeast
+    ? `met: ${text}`
+    : `**missed**: ${text}`;
+}
+
+function showGoals(all: AllFigures): string[] {
+  return [
+    "## Goals",
+    "",
+    "Computed from the medians below. A figure without a verdict is of a " +
+    "runtime for which there is no such goal.",
+    "",
+    line(["goal", ...all.keys()]),
+    line(["---", ...[...all].map(() => "---")]),
+    ...goals.map((goal) =>
+      line([
+        goal.text,
+        ...[...all].map(([runtime, figures]) => judge(goal, runtime, figures)),
+      ])
+    ),
+    "",
+  ];
+}
+
+/** The goals and all tables that there are figures for, in Markdown. */
+export function render(all: AllFigures): string {
+  return [
+    ...showGoals(all),
+    ...tables.flatMap((table) => show(all, table)),
+  ].join("\n");
+}
