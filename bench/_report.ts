@@ -135,8 +135,9 @@ const tables: Table[] = [
   },
   {
     title: "A period of 10 ms: keeping it",
-    text: "Over 5 s: ticks of 500, and by how many milliseconds the last of " +
-      "them is behind; medians of three times.",
+    text: "Over 5 s: ticks of 500, and the drift, which is by how many " +
+      "milliseconds they have left the grid that the first was on; medians " +
+      "of three times.",
     rows: "loop",
     columns: [
       { table: "rate", column: "ticks", head: "ticks" },
@@ -347,7 +348,7 @@ const goals: Goal[] = [
     measure: (figures) => jobCost(figures, 100_000) / jobCost(figures, 10_000),
   },
   {
-    text: "A period of 10 ms is less than a period off after 5 s",
+    text: "A loop of 10 ms is less than a period off its grid after 5 s",
     atMost: 10,
     digits: 1,
     runtimes: everywhere,
