@@ -24,9 +24,9 @@ export class LazyTimer {
   }
 
   /** Sets the deadline. */
-  set(deadline: number, now: number): void {
+  set(deadline: number): void {
     this.#deadline = deadline;
-    if (deadline < this.#armedFor) this.#arm(now);
+    if (deadline < this.#armedFor) this.#arm(this.#clock.now());
   }
 
   /** Cancels the timer. */

@@ -111,6 +111,8 @@ export class BackgroundTaskProcessor
   readonly #maxConcurrent: number;
   /** With what ends the watch over the task's own signal. */
   readonly #waiting: Map<BackgroundTask, (() => void) | undefined> = new Map();
+  #turns: Iterator<[BackgroundTask, (() => void) | undefined]> = this.#waiting
+    .entries();
   readonly #started: Set<BackgroundTask> = new Set();
   readonly #idle: Latch = new Latch();
   #forgetSignal: (() => void) | undefined = undefined;
@@ -248,8 +250,17 @@ export class BackgroundTaskProcessor
   }
 
   #startWaiting(): void {
-    for (const [task, forget] of this.#waiting) {
-      if (this.#started.size >= this.#maxConcurrent) return;
+    while (
+      this.#waiting.size > 0 && this.#started.size < this.#maxConcurrent
+    ) {
+      // One iterator for many tasks: a new one would first pass over all those
+      // that were deleted before.
+      const next = this.#turns.next();
+      if (next.done) {
+        this.#turns = this.#waiting.entries();
+        continue;
+      }
+      const [task, forget] = next.value;
       this.#waiting.delete(task);
       forget?.();
       this.#started.add(task);

@@ -137,7 +137,7 @@ export class TimeoutIterator<T>
   #reject: Reject | undefined = undefined;
   #queue: [Resolve<T>, Reject][] | undefined = undefined;
 
-  /** Read for every item: the cheapest there is, to a millisecond. */
+  /** Read for every item: the cheapest there is, up to a millisecond ahead. */
   readonly #now: () => number;
   readonly #timer: LazyTimer;
   #askedAt = 0;
@@ -350,11 +350,14 @@ export class TimeoutIterator<T>
     const now = this.#now();
     this.#askedAt = now;
     if (now >= this.#totalDeadline) {
-      this.#expire(now);
-      return false;
+      const exactNow = this.#clock.now();
+      if (exactNow >= this.#totalDeadline) {
+        this.#expire(exactNow);
+        return false;
+      }
     }
     const limit = this.#items === 0 ? this.#firstTimeout : this.#timeout;
-    this.#timer.set(Math.min(now + limit, this.#totalDeadline), now);
+    this.#timer.set(Math.min(now + limit, this.#totalDeadline));
     return true;
   }
 
@@ -376,7 +379,7 @@ export class TimeoutIterator<T>
     }
     if (this.#isOver) return;
     if (decision === "continue") {
-      this.#timer.set(Math.min(now + this.#timeout, this.#totalDeadline), now);
+      this.#timer.set(Math.min(now + this.#timeout, this.#totalDeadline));
       return;
     }
     this.#end();

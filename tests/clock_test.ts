@@ -10,6 +10,7 @@ import {
 import { test } from "@std/testing/bdd";
 import { FakeTime } from "@std/testing/time";
 import * as fc from "fast-check";
+import { coarseSystemNow, systemNow } from "../_system_timers.ts";
 import { type TimerNode, TimerQueue } from "../_timer_queue.ts";
 import { sleep } from "../cancellation.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -183,6 +184,16 @@ class Recorder implements TimerNode {
     this.run = run;
   }
 }
+
+test("systemClock is never ahead of the coarse time, so that no limit counted from it comes early", () => {
+  const end = systemNow() + 20;
+  for (let now = systemNow(); now < end;) {
+    const coarse = coarseSystemNow();
+    assert(coarse >= now, `${coarse - now}`);
+    now = systemNow();
+    assert(coarse <= now + 2, `${coarse - now}`);
+  }
+});
 
 test("TimerQueue has one platform timer, none when nobody waits", () => {
   const platform = new OneTimer();
