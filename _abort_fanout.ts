@@ -22,11 +22,16 @@ export interface AbortNode {
  * first, and nothing at all once it is empty: the listener is removed then.
  */
 export class AbortFanout {
-  readonly #signal: AbortSignal;
+  readonly #signal: AbortSignal | undefined;
   #first: AbortNode | undefined;
   #last: AbortNode | undefined;
 
-  constructor(signal: AbortSignal) {
+  /**
+   * Creates a list without waiters.
+   *
+   * @param signal The signal to listen to, unless somebody else tells the list.
+   */
+  constructor(signal?: AbortSignal) {
     this.#signal = signal;
   }
 
@@ -37,7 +42,7 @@ export class AbortFanout {
     this.#last = node;
     if (last === undefined) {
       this.#first = node;
-      this.#signal.addEventListener("abort", this);
+      this.#signal?.addEventListener("abort", this);
     } else {
       last.next = node;
     }
@@ -54,13 +59,17 @@ export class AbortFanout {
     node.previous = undefined;
     node.next = undefined;
     if (this.#first === undefined) {
-      this.#signal.removeEventListener("abort", this);
+      this.#signal?.removeEventListener("abort", this);
     }
   }
 
   /** The platform's listener: makes this object an `EventListenerObject`. */
   handleEvent(): void {
-    const { reason } = this.#signal;
+    this.tell(this.#signal?.reason);
+  }
+
+  /** Tells all waiters of the abort. */
+  tell(reason: unknown): void {
     // Always from the head, because a waiter may remove others.
     for (
       let node = this.#first;
@@ -81,6 +90,16 @@ export class AbortFanout {
 }
 
 const fanouts = new WeakMap<AbortSignal, AbortFanout>();
+
+/**
+ * The list of the waiters of a signal that its owner tells: it needs no
+ * listener, which is most of what an abort costs.
+ */
+export function ownFanout(signal: AbortSignal): AbortFanout {
+  const fanout = new AbortFanout();
+  fanouts.set(signal, fanout);
+  return fanout;
+}
 
 /** The list of the signal's waiters. */
 export function fanoutOf(signal: AbortSignal): AbortFanout {

@@ -22,7 +22,7 @@ export interface RunHooks {
   /** The first line of the work is reached. */
   onStart: () => void;
   /** The work is asked to stop. */
-  onStopping: () => void;
+  onStopping: (reason: unknown) => void;
   /** The work has ended, with an error unless it is `undefined`. */
   onEnd: (failure: { error: unknown } | undefined) => void;
   /** A stop has given up. */
@@ -41,12 +41,12 @@ export class Run {
   readonly #clock: Clock;
   readonly #hooks: RunHooks;
   readonly #grace: number;
-  #forgetParent: (() => void) | undefined = undefined;
+  #forgetParents: (() => void)[] | undefined = undefined;
   #abandoned = false;
 
   constructor(
-    work: (signal: AbortSignal) => unknown,
-    parent: AbortSignal | undefined,
+    work: (scope: CancelScope) => unknown,
+    parents: readonly (AbortSignal | undefined)[],
     grace: number | undefined,
     clock: Clock,
     hooks: RunHooks,
@@ -57,10 +57,12 @@ export class Run {
     // The work begins in a turn of its own: whoever starts it is never run
     // into, and a stop that comes first finds nothing to undo.
     queueMicrotask(() => this.#begin(work));
-    if (parent !== undefined) {
-      this.#forgetParent = onAbort(parent, (reason) => {
+    for (const parent of parents) {
+      if (parent === undefined) continue;
+      const forget = onAbort(parent, (reason) => {
         this.#obey(reason);
       });
+      (this.#forgetParents ??= []).push(forget);
     }
   }
 
@@ -102,22 +104,28 @@ export class Run {
 
   #abort(reason: unknown): void {
     if (this.#scope.aborted || this.hasEnded) return;
-    this.#forgetParent?.();
-    this.#hooks.onStopping();
+    this.#forget();
+    this.#hooks.onStopping(reason);
     this.#scope.abort(reason);
   }
 
-  async #begin(work: (signal: AbortSignal) => unknown): Promise<void> {
+  #forget(): void {
+    const forgets = this.#forgetParents;
+    this.#forgetParents = undefined;
+    if (forgets !== undefined) { for (const forget of forgets) forget(); }
+  }
+
+  async #begin(work: (scope: CancelScope) => unknown): Promise<void> {
     let failure: { error: unknown } | undefined;
     if (!this.#scope.aborted) {
       try {
         this.#hooks.onStart();
-        await work(this.#scope.signal);
+        await work(this.#scope);
       } catch (error) {
         if (!isCancellation(error, this.#scope.signal)) failure = { error };
       }
     }
-    this.#forgetParent?.();
+    this.#forget();
     this.#ended.open();
     this.#over.open();
     this.#hooks.onEnd(failure);

@@ -332,8 +332,8 @@ export class BackgroundTask implements AsyncDisposable {
     if (this.#run !== undefined) return;
     this.#states.enter(RunState.Starting);
     this.#run = new Run(
-      (signal) => this.#supervise(signal),
-      this.#options.signal,
+      ({ signal }) => this.#supervise(signal),
+      [this.#options.signal],
       this.#options.grace,
       this.#clock,
       {

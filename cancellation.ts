@@ -30,7 +30,12 @@
  * @module
  */
 
-import { type AbortFanout, type AbortNode, fanoutOf } from "./_abort_fanout.ts";
+import {
+  type AbortFanout,
+  type AbortNode,
+  fanoutOf,
+  ownFanout,
+} from "./_abort_fanout.ts";
 import {
   checkBoolean,
   checkCommon,
@@ -129,12 +134,13 @@ export function onAbort(
  * ```
  */
 export class CancelScope implements Disposable {
-  // Both are made when first needed: a task that nobody looks into carries no
-  // controller, and aborting without a reason makes one with a stack trace.
+  // Made when first needed, as the reason is that nobody has given: a task that
+  // nobody looks into carries no controller, and a reason has a stack trace.
   #controller: AbortController | undefined = undefined;
   #aborted = false;
   #reason: unknown = undefined;
   #forget: (() => void)[] | undefined = undefined;
+  #waiters: AbortFanout | undefined = undefined;
 
   /**
    * Creates a scope below its parents.
@@ -162,7 +168,8 @@ export class CancelScope implements Disposable {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.#aborted) this.#controller.abort(this.#reason);
+      if (this.#aborted) this.#controller.abort(this.reason);
+      else this.#waiters = ownFanout(this.#controller.signal);
     }
     return this.#controller.signal;
   }
@@ -174,6 +181,9 @@ export class CancelScope implements Disposable {
 
   /** Why the scope has aborted, `undefined` as long as it has not. */
   get reason(): unknown {
+    if (this.#aborted && this.#reason === undefined) {
+      this.#reason = new DOMException("The work was cancelled", "AbortError");
+    }
     return this.#reason;
   }
 
@@ -185,11 +195,10 @@ export class CancelScope implements Disposable {
   abort(reason?: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
-    this.#reason = reason === undefined
-      ? new DOMException("The work was cancelled", "AbortError")
-      : reason;
+    this.#reason = reason;
     this.dispose();
-    this.#controller?.abort(this.#reason);
+    this.#controller?.abort(this.reason);
+    this.#waiters?.tell(this.reason);
   }
 
   /** Lets go of the parents. The signal does not abort from this. */

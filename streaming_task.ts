@@ -314,8 +314,8 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     this.#states.enter(RunState.Starting);
     const begun = new Latch();
     const run: Run = new Run(
-      (signal) => this.#iterate(signal, args, begun),
-      signal,
+      (scope) => this.#iterate(scope.signal, args, begun),
+      [signal],
       this.#options.grace,
       this.#clock,
       {

@@ -19,23 +19,11 @@
  * @module
  */
 
-import {
-  checkBoolean,
-  checkCommon,
-  checkFiniteNonNegative,
-  checkOneOf,
-  checkOptions,
-  checkPositiveFinite,
-} from "./_arguments.ts";
-import { onAbort } from "./cancellation.ts";
-import { type Clock, systemClock } from "./clock.ts";
-import {
-  type Deadline,
-  type Grid,
-  MissedLoopPolicy,
-  nextDeadline,
-  placeOf,
-} from "./missed_loop_policy.ts";
+import { type AbortFanout, type AbortNode, fanoutOf } from "./_abort_fanout.ts";
+import { checkPositiveFinite } from "./_arguments.ts";
+import { checkPace, Metronome, type Pace } from "./_metronome.ts";
+import type { Clock } from "./clock.ts";
+import type { Deadline, MissedLoopPolicy } from "./missed_loop_policy.ts";
 
 /** A moment at which a round begins. */
 export interface Tick {
@@ -88,6 +76,92 @@ type TickResult = IteratorResult<Tick, undefined>;
 
 const END: TickResult = Object.freeze({ done: true, value: undefined });
 
+/** The work behind {@linkcode Ticks}: answers requests with beats. */
+class Ticker extends Metronome implements AbortNode {
+  fanout: AbortFanout | undefined = undefined;
+  previous: AbortNode | undefined = undefined;
+  next: AbortNode | undefined = undefined;
+  readonly #first: number;
+  readonly #signal: AbortSignal | undefined;
+  #request: PromiseWithResolvers<TickResult> | undefined = undefined;
+  #failure: { reason: unknown } | undefined = undefined;
+  #isOver = false;
+  #isTerminated = false;
+
+  constructor(
+    period: number,
+    pace: Pace,
+    first: number,
+    signal: AbortSignal | undefined,
+  ) {
+    super(period, pace);
+    this.#first = first;
+    this.#signal = signal;
+  }
+
+  get isTerminated(): boolean {
+    return this.#isTerminated;
+  }
+
+  request(): Promise<TickResult> {
+    if (this.#request !== undefined) {
+      return this.#request.promise.then(() => this.request());
+    }
+    if (this.#failure !== undefined) {
+      const { reason } = this.#failure;
+      this.#failure = undefined;
+      return Promise.reject(reason);
+    }
+    if (this.#isOver) return Promise.resolve(END);
+    const request = this.#request = Promise.withResolvers<TickResult>();
+    if (!this.hasBegun) this.#watchSignal();
+    if (!this.#isOver) this.awaitBeat(this.#first);
+    return request.promise;
+  }
+
+  close(): void {
+    this.#failure = undefined;
+    this.#end()?.resolve(END);
+  }
+
+  /** The signal's call. */
+  abort(reason: unknown): void {
+    const request = this.#end();
+    if (request === undefined) this.#failure = { reason };
+    else request.reject(reason);
+  }
+
+  protected override beat(due: Deadline, late: number): void {
+    const request = this.#request;
+    if (request === undefined) return;
+    this.#request = undefined;
+    const { index, scheduled, missed, overrun } = due;
+    const value: Tick = { index, scheduled, late, missed, overrun };
+    request.resolve({ done: false, value });
+  }
+
+  protected override terminate(): void {
+    this.#isTerminated = true;
+    this.close();
+  }
+
+  #watchSignal(): void {
+    const signal = this.#signal;
+    if (signal?.aborted) this.abort(signal.reason);
+    else if (signal !== undefined) fanoutOf(signal).add(this);
+  }
+
+  /** Ends the ticks. Returns the request that waits, if there is one. */
+  #end(): PromiseWithResolvers<TickResult> | undefined {
+    const request = this.#request;
+    this.#isOver = true;
+    this.#request = undefined;
+    this.cancel();
+    this.fanout?.delete(this);
+    return request;
+  }
+}
+
 /**
  * Ticks with a period, as an iterator: what {@linkcode ticks} returns.
  *
@@ -101,22 +175,7 @@ const END: TickResult = Object.freeze({ done: true, value: undefined });
  */
 export class Ticks
   implements AsyncIterableIterator<Tick, undefined>, AsyncDisposable {
-  readonly #clock: Clock;
-  readonly #policy: MissedLoopPolicy;
-  readonly #first: number;
-  readonly #ref: boolean | undefined;
-  readonly #signal: AbortSignal | undefined;
-  #period: number;
-  #grid: Grid | undefined = undefined;
-  /** The index of the last tick. */
-  #last = -1;
-  #deadline: Deadline | undefined = undefined;
-  #request: PromiseWithResolvers<TickResult> | undefined = undefined;
-  #cancelTimer: (() => void) | undefined = undefined;
-  #forgetSignal: (() => void) | undefined = undefined;
-  #failure: { reason: unknown } | undefined = undefined;
-  #isOver = false;
-  #isTerminated = false;
+  readonly #ticker: Ticker;
 
   /**
    * Creates ticks. The first one comes with the first request.
@@ -130,29 +189,19 @@ export class Ticks
   constructor(period: number, options: TicksOptions = {}) {
     const doing = "create ticks";
     checkPositiveFinite(doing, "period", period);
-    checkOptions(doing, options);
-    checkCommon(doing, options);
-    const { policy = MissedLoopPolicy.Skip, first = 0, signal, clock, ref } =
-      options;
-    checkOneOf(doing, "policy", policy, Object.values(MissedLoopPolicy));
-    checkFiniteNonNegative(doing, "first", first);
-    checkBoolean(doing, "ref", ref);
-    this.#period = period;
-    this.#policy = policy;
-    this.#first = first;
-    this.#signal = signal;
-    this.#clock = clock ?? systemClock;
-    this.#ref = ref;
+    const pace = checkPace(doing, options);
+    const { first = 0, signal } = options;
+    this.#ticker = new Ticker(period, pace, first, signal);
   }
 
   /** Whether the policy `Terminate` has ended the ticks. */
   get terminated(): boolean {
-    return this.#isTerminated;
+    return this.#ticker.isTerminated;
   }
 
   /** The period in milliseconds. */
   get period(): number {
-    return this.#period;
+    return this.#ticker.period;
   }
 
   /**
@@ -164,15 +213,7 @@ export class Ticks
    */
   set period(period: number) {
     checkPositiveFinite("change period", "period", period);
-    this.#period = period;
-    const grid = this.#grid;
-    if (grid === undefined || this.#last < grid.first) return;
-    this.#grid = {
-      origin: placeOf(grid, this.#last),
-      first: this.#last,
-      period,
-    };
-    if (this.#request !== undefined) this.#schedule(this.#grid);
+    this.#ticker.period = period;
   }
 
   /**
@@ -182,25 +223,12 @@ export class Ticks
    * @throws {AbortSignal["reason"]} If the signal aborts.
    */
   next(): Promise<IteratorResult<Tick, undefined>> {
-    if (this.#request !== undefined) {
-      return this.#request.promise.then(() => this.next());
-    }
-    if (this.#failure !== undefined) {
-      const { reason } = this.#failure;
-      this.#failure = undefined;
-      return Promise.reject(reason);
-    }
-    if (this.#isOver) return Promise.resolve(END);
-    const request = this.#request = Promise.withResolvers<TickResult>();
-    if (this.#grid === undefined) this.#begin();
-    if (this.#grid !== undefined && !this.#isOver) this.#schedule(this.#grid);
-    return request.promise;
+    return this.#ticker.request();
   }
 
   /** Ends the ticks. */
   return(): Promise<IteratorResult<Tick, undefined>> {
-    this.#failure = undefined;
-    this.#end()?.resolve(END);
+    this.#ticker.close();
     return Promise.resolve(END);
   }
 
@@ -212,67 +240,6 @@ export class Ticks
   /** The same as {@linkcode Ticks.return}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
-  }
-
-  #begin(): void {
-    const origin = this.#clock.now() + this.#first;
-    this.#grid = { origin, first: 0, period: this.#period };
-    if (this.#signal === undefined) return;
-    this.#forgetSignal = onAbort(this.#signal, (reason) => {
-      const request = this.#end();
-      if (request === undefined) this.#failure = { reason };
-      else request.reject(reason);
-    });
-  }
-
-  /** Sets the timer for the tick after the last one. */
-  #schedule(grid: Grid): void {
-    const now = this.#clock.now();
-    const deadline = this.#last < 0
-      ? { grid, index: 0, scheduled: grid.origin, missed: 0, overrun: false }
-      : nextDeadline(this.#policy, grid, this.#last, now);
-    if (deadline === undefined) {
-      this.#isTerminated = true;
-      this.#end()?.resolve(END);
-      return;
-    }
-    this.#deadline = deadline;
-    this.#cancelTimer?.();
-    if (this.#last < 0 && deadline.scheduled <= now) {
-      this.#tick();
-      return;
-    }
-    this.#cancelTimer = this.#clock.setTimer(
-      this.#tick,
-      Math.max(deadline.scheduled - now, 0),
-      { ref: this.#ref },
-    );
-  }
-
-  readonly #tick = (): void => {
-    const request = this.#request;
-    const deadline = this.#deadline;
-    this.#cancelTimer = undefined;
-    if (request === undefined || deadline === undefined) return;
-    this.#request = undefined;
-    this.#grid = deadline.grid;
-    this.#last = deadline.index;
-    const { index, scheduled, missed, overrun } = deadline;
-    const late = Math.max(this.#clock.now() - scheduled, 0);
-    const value: Tick = { index, scheduled, late, missed, overrun };
-    request.resolve({ done: false, value });
-  };
-
-  /** Ends the ticks. Returns the request that waits, if there is one. */
-  #end(): PromiseWithResolvers<TickResult> | undefined {
-    const request = this.#request;
-    this.#isOver = true;
-    this.#request = undefined;
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    this.#forgetSignal?.();
-    this.#forgetSignal = undefined;
-    return request;
   }
 }
 

@@ -43,18 +43,24 @@ async function tryIn(project: string): Promise<Totals> {
       `import * as module${index} from "${name}";\nvoid module${index};\n`
     ).join(""),
   );
-  await Deno.copyFile(
-    fromRoot("_tools/pack_smoke.mjs"),
-    `${project}/smoke.mjs`,
-  );
+  for (const file of ["pack_smoke", "pack_task", "pack_thread"]) {
+    await Deno.copyFile(
+      fromRoot(`_tools/${file}.mjs`),
+      `${project}/${file}.mjs`,
+    );
+  }
   await npm(["install", "--no-audit", "--no-fund", tarball], project);
 
-  const smoke = [`${project}/smoke.mjs`, ...names];
+  const smoke = [`${project}/pack_smoke.mjs`, ...names];
+  const thread = [`${project}/pack_thread.mjs`];
   const options = { cwd: project, limit: 60_000 };
   return sum([
     check("package on Node 22", await run(node22, smoke, options)),
     check("package on Node 24", await run(node24, smoke, options)),
     check("package on Bun", await run(bun, smoke, options)),
+    check("package: a thread on Node 22", await run(node22, thread, options)),
+    check("package: a thread on Node 24", await run(node24, thread, options)),
+    check("package: a thread on Bun", await run(bun, thread, options)),
     check(
       "package: types",
       await run(deno, ["check", "types.ts"], options),

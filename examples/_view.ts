@@ -2,7 +2,7 @@
 
 /** What the demo shows, as lines: nothing here writes to the terminal but the log. */
 
-import type { BackgroundTask, StreamingTask } from "../mod.ts";
+import type { RunState, StreamingTask } from "../mod.ts";
 import type { Sample } from "./_server.ts";
 import {
   bold,
@@ -16,6 +16,21 @@ import {
   terminalSize,
   yellow,
 } from "./_terminal.ts";
+
+/** What is shown of a task, a background task or one of a context. */
+export interface Shown {
+  readonly name: string;
+  readonly state: RunState;
+  readonly running: boolean;
+  readonly abandoned: boolean;
+  readonly exception: unknown;
+  readonly statistics: {
+    readonly rounds: number;
+    readonly missed: number;
+    readonly worstLateness: number;
+    readonly restarts?: number;
+  };
+}
 
 /** What has happened, printed at once where there is no live view. */
 export class Events {
@@ -51,7 +66,7 @@ function gibibytes(bytes: number): string {
   return (bytes / 2 ** 30).toFixed(1);
 }
 
-function stateOf(task: BackgroundTask): string {
+function stateOf(task: Shown): string {
   return task.abandoned ? "abandoned" : task.state;
 }
 
@@ -66,10 +81,10 @@ function taskLine(name: string, state: string, what: string): string {
   return `${name.padEnd(8)}  ${paintState(state, state.padEnd(9))}  ${what}`;
 }
 
-function describe(task: BackgroundTask): string {
-  const { rounds, missed, worstLateness, restarts } = task.statistics;
+function describe(task: Shown): string {
+  const { rounds, missed, worstLateness, restarts = 0 } = task.statistics;
   if (task.abandoned) return "hangs, nobody waits for it any more";
-  if (task.errored) {
+  if (task.state === "errored") {
     return `after ${count(restarts, "restart")}: ${task.exception}`;
   }
   if (restarts > 0) return count(restarts, "restart");
@@ -88,7 +103,8 @@ export function frame(
   now: number,
   duration: number,
   samples: readonly Sample[],
-  tasks: readonly BackgroundTask[],
+  offsets: readonly number[],
+  tasks: readonly Shown[],
   stream: StreamingTask<Sample>,
   events: Events,
 ): string[] {
@@ -113,6 +129,8 @@ export function frame(
     `memory    ${memory} GiB`.padEnd(label) + gauge(share, width),
     `lateness  ${latest?.late.toFixed(1) ?? "-"} ms`.padEnd(label) +
     sparkline(late, 1),
+    `star      ${offsets.at(-1)?.toFixed(1) ?? "-"}″ off`.padEnd(label) +
+    sparkline(offsets.slice(-width), 1),
     "",
     ...tasks.map((task) => taskLine(task.name, stateOf(task), describe(task))),
     taskLine(
@@ -129,7 +147,8 @@ export function frame(
 export function statusLine(
   now: number,
   samples: readonly Sample[],
-  tasks: readonly BackgroundTask[],
+  offsets: readonly number[],
+  tasks: readonly Shown[],
   stream: StreamingTask<Sample>,
 ): string {
   const latest = samples.at(-1);
@@ -138,6 +157,7 @@ export function statusLine(
     seconds(now),
     `load ${latest?.load.toFixed(2) ?? "-"},`,
     `memory ${gibibytes(latest?.used ?? 0)} GiB,`,
+    `star ${offsets.at(-1)?.toFixed(1) ?? "-"}″,`,
     `${count(stream.statistics.items, "sample")},`,
     `${count(running + Number(stream.running), "task")} running`,
   ].join("  ");
@@ -145,7 +165,7 @@ export function statusLine(
 
 /** How everything has ended. */
 export function summary(
-  tasks: readonly BackgroundTask[],
+  tasks: readonly Shown[],
   stream: StreamingTask<Sample>,
 ): string[] {
   const head = [

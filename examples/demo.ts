@@ -6,9 +6,11 @@
  * A task samples this machine's load and memory twenty times a second, a
  * server on the loopback interface sends the samples as server-sent events,
  * and a streaming task reads them. The server stalls once, one task fails and
- * one hangs. One `AbortController` ends everything: when the time is over, or
- * at Ctrl-C; a second Ctrl-C does not wait. Nothing here calls `Deno.exit`
- * otherwise: the process ends because nothing is left that runs.
+ * one hangs. A loop holds a star meanwhile: its settings are changed while it
+ * runs, its topics are followed, and one of its rounds takes too long. One
+ * `AbortController` ends everything: when the time is over, or at Ctrl-C; a
+ * second Ctrl-C does not wait. Nothing here calls `Deno.exit` otherwise: the
+ * process ends because nothing is left that runs.
  */
 
 import {
@@ -16,9 +18,12 @@ import {
   BackgroundTaskProcessor,
   backoff,
   isCancellation,
+  MissedLoopPolicy,
   sleep,
   StreamingTask,
+  TaskContext,
 } from "../mod.ts";
+import { Guider } from "./_guider.ts";
 import { readSamples, type Sample, SampleServer } from "./_server.ts";
 import { dim, green, isLive, red, Screen, yellow } from "./_terminal.ts";
 import { Events, frame, statusLine, summary } from "./_view.ts";
@@ -119,19 +124,44 @@ const cover = processor.submit(() => new Promise<void>(() => {}), {
   signal,
 });
 
-const tasks = [sampler, stall, camera, cover];
+/** Has a name, settings, a status and topics: others only know its handle. */
+const context = new TaskContext({ signal });
+const guider = await context.makeTask("guider", Guider, [
+  { period: 100, policy: MissedLoopPolicy.Skip },
+]);
+
+const offsets: number[] = [];
+guider.topics.statusUpdated.onPublish(({ offset }) => offsets.push(offset));
+guider.topics.settingsUpdated.onPublish(({ gain, exposure }) =>
+  events.add(`guider: goes on with a gain of ${gain} and ${exposure} ms`)
+);
+guider.topics.missed.onPublish(({ late, missed }) =>
+  events.add(
+    yellow(`guider: is ${late.toFixed(0)} ms late, ${missed} rounds are lost`),
+  )
+);
+
+const tasks = [sampler, stall, camera, cover, guider];
 const view = new BackgroundTask(() => {
   if (screen !== undefined) {
-    screen.draw(frame(now(), DURATION, samples, tasks, stream, events));
+    screen.draw(
+      frame(now(), DURATION, samples, offsets, tasks, stream, events),
+    );
   } else if (samples.length > 0) {
-    console.log(statusLine(now(), samples, tasks, stream));
+    console.log(statusLine(now(), samples, offsets, tasks, stream));
   }
 }, { name: "view", frequency: screen === undefined ? 1 : 10 });
 
 try {
   view.run();
   await stream.start({ signal });
-  await sleep(3200, { signal });
+  guider.start();
+  await sleep(1700, { signal });
+  guider.setSettings({ gain: 0.5, exposure: 20 });
+  await sleep(1300, { signal });
+  guider.setSettings({ gain: 0.5, exposure: 350 }); // more than its period
+  await sleep(200, { signal });
+  guider.setSettings({ gain: 0.5, exposure: 20 });
   events.add(`cover: is asked to stop, and has ${GRACE} ms`);
   const outcome = await cover.stop({ grace: GRACE });
   events.add(yellow(`cover: ${outcome}`));
@@ -145,9 +175,12 @@ try {
   app.abort();
   await processor.stopAll({ grace: GRACE });
   await stream.stop({ grace: GRACE });
+  await context.dispose();
   await server.finished;
   await view.stop();
-  screen?.draw(frame(now(), DURATION, samples, tasks, stream, events));
+  screen?.draw(
+    frame(now(), DURATION, samples, offsets, tasks, stream, events),
+  );
   screen?.close();
   for (const name of signals) Deno.removeSignalListener(name, interrupt);
 }
@@ -155,7 +188,7 @@ try {
 console.log();
 for (const line of summary([...tasks, view], stream)) console.log(line);
 const left = processor.size + Number(stream.running) + Number(view.running) +
-  server.clients;
+  context.tasks.length + server.clients;
 console.log(
   left === 0
     ? green("Nothing is left running.") + dim(" The process ends by itself.")

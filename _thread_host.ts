@@ -1,0 +1,278 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+import { runTask, stopError, topicsOf } from "./_local_task.ts";
+import { pack, type Packed, unpack } from "./_packed.ts";
+import { Board, type FromThread, type ToThread } from "./_thread_messages.ts";
+import type { ThreadPort } from "./_worker.ts";
+import { CancelScope } from "./cancellation.ts";
+import { type Clock, systemClock } from "./clock.ts";
+import type { Logger } from "./logger.ts";
+import type { AnyTask, LoopFigures, TaskClass, TaskHost } from "./task.ts";
+
+type AnyTaskClass = TaskClass<AnyTask, readonly unknown[]>;
+
+function isTaskClass(value: unknown): value is AnyTaskClass {
+  return typeof value === "function" &&
+    typeof value.prototype?.run === "function";
+}
+
+/** The class that a module exports: of a name, by default, or the only one. */
+function findTaskClass(
+  module: Record<string, unknown>,
+  exportName: string | undefined,
+): AnyTaskClass {
+  if (exportName !== undefined) {
+    const found = module[exportName];
+    if (isTaskClass(found)) return found;
+    throw new TypeError(`The module exports no task class '${exportName}'`);
+  }
+  if (isTaskClass(module.default)) return module.default;
+  const classes = Object.values(module).filter(isTaskClass);
+  const [only] = classes;
+  if (only !== undefined && classes.length === 1) return only;
+  throw new TypeError(
+    `The module must export one task class or name it by 'exportName': it exports ${classes.length}`,
+  );
+}
+
+/** A thread's logger: what it is told goes to the runner's. */
+class PostingLogger implements Logger {
+  readonly #post: (message: FromThread) => void;
+
+  constructor(post: (message: FromThread) => void) {
+    this.#post = post;
+  }
+
+  debug(message: string, details?: Record<string, unknown>): void {
+    this.#log("debug", message, details);
+  }
+
+  info(message: string, details?: Record<string, unknown>): void {
+    this.#log("info", message, details);
+  }
+
+  warn(message: string, details?: Record<string, unknown>): void {
+    this.#log("warn", message, details);
+  }
+
+  error(message: string, details?: Record<string, unknown>): void {
+    this.#log("error", message, details);
+  }
+
+  #log(
+    level: keyof Logger,
+    message: string,
+    details: Record<string, unknown> | undefined,
+  ): void {
+    const packed = details && Object.entries(details).map(
+      ([key, value]): [string, Packed] => [key, pack(value)],
+    );
+    this.#post({ type: "log", level, message, details: packed });
+  }
+}
+
+/** The host of the one task of this thread. */
+class ThreadHost implements TaskHost {
+  readonly name: string;
+  readonly clock: Clock = systemClock;
+  readonly logger: Logger;
+  readonly scope: CancelScope = new CancelScope();
+  readonly board: Board;
+  readonly #post: (message: FromThread) => void;
+  #pending: { readonly settings: unknown; readonly turn: number } | undefined =
+    undefined;
+  #status: { readonly value: unknown } | undefined = undefined;
+  isTerminated = false;
+
+  constructor(
+    name: string,
+    board: Board,
+    post: (message: FromThread) => void,
+  ) {
+    this.name = name;
+    this.board = board;
+    this.logger = new PostingLogger((message) => this.post(message));
+    this.#post = post;
+  }
+
+  get signal(): AbortSignal {
+    return this.scope.signal;
+  }
+
+  get stopRequested(): boolean {
+    this.flushStatus();
+    return this.scope.aborted || this.board.stopRequested;
+  }
+
+  get figures(): LoopFigures {
+    return this.board;
+  }
+
+  stop(reason?: unknown): void {
+    this.post({ type: "stopRequest", reason: pack(reason) });
+  }
+
+  terminate(): void {
+    this.isTerminated = true;
+  }
+
+  /**
+   * Shows a status. While one is on its way the newest waits: a busy task that
+   * assigns it all the time must not drown its runner.
+   */
+  showStatus(value: unknown): void {
+    this.#status = { value };
+    this.flushStatus();
+  }
+
+  /** Sends the status that waits, if there is one and its turn has come. */
+  flushStatus(): void {
+    if (this.#status !== undefined && this.board.admitStatus()) {
+      this.#sendStatus(this.#status.value);
+    }
+  }
+
+  /** Says something else, after the status that was assigned before. */
+  post(message: FromThread): void {
+    if (this.#status !== undefined) this.#sendStatus(this.#status.value);
+    this.#post(message);
+  }
+
+  #sendStatus(status: unknown): void {
+    this.#status = undefined;
+    try {
+      this.#post({ type: "status", status });
+    } catch (error) {
+      this.board.seeStatus();
+      throw error;
+    }
+  }
+
+  send(settings: unknown, turn: number): void {
+    this.#pending = { settings, turn };
+  }
+
+  takeSettings(): { readonly settings: unknown } | undefined {
+    const pending = this.#pending;
+    this.#pending = undefined;
+    if (pending !== undefined) {
+      this.post({ type: "taken", turn: pending.turn });
+    }
+    return pending;
+  }
+}
+
+/** Tells of each value that is assigned to a field from now on. */
+function watchField<Key extends "settings" | "status">(
+  task: AnyTask,
+  key: Key,
+  tell: (value: unknown) => void,
+): void {
+  let current: unknown = task[key];
+  Object.defineProperty(task, key, {
+    get: () => current,
+    set: (value: unknown) => {
+      tell(value);
+      current = value;
+    },
+    enumerable: true,
+    configurable: true,
+  });
+}
+
+/** Hosts a task in this thread, as the other side of the port says. */
+export class TaskThread {
+  readonly #port: ThreadPort;
+  #host: ThreadHost | undefined = undefined;
+  #task: AnyTask | undefined = undefined;
+
+  constructor(port: ThreadPort) {
+    this.#port = port;
+    port.onMessage((message) => this.#receive(message as ToThread));
+    port.onError((error) =>
+      this.#post({ type: "crashed", error: pack(error) })
+    );
+    port.onExit((code) => this.#post({ type: "exit", code }));
+  }
+
+  #post(message: FromThread): void {
+    this.#port.post(message);
+  }
+
+  #receive(message: ToThread): void {
+    switch (message.type) {
+      case "make":
+        this.#make(message);
+        break;
+      case "run":
+        this.#run();
+        break;
+      case "settings":
+        this.#host?.send(message.settings, message.turn);
+        break;
+      case "seen":
+        this.#host?.flushStatus();
+        break;
+      case "stop":
+        this.#host?.scope.abort(stopError(unpack(message.reason)));
+        break;
+    }
+  }
+
+  async #make(message: ToThread & { type: "make" }): Promise<void> {
+    const { name, url, exportName, args, board } = message;
+    try {
+      const host = new ThreadHost(
+        name,
+        new Board(board),
+        (message) => this.#post(message),
+      );
+      const module: Record<string, unknown> = await import(url);
+      const taskClass = findTaskClass(module, exportName);
+      const task = new taskClass(host, ...args);
+      const topics = topicsOf(task);
+      for (const [name, topic] of Object.entries(topics)) {
+        topic.onPublish((value) => host.post({ type: "topic", name, value }));
+      }
+      watchField(
+        task,
+        "settings",
+        (settings) => host.post({ type: "settings", settings }),
+      );
+      watchField(
+        task,
+        "status",
+        (status) => host.showStatus(status),
+      );
+      this.#post({
+        type: "made",
+        className: task.constructor.name,
+        topics: Object.keys(topics),
+        settings: task.settings,
+        status: task.status,
+      });
+      this.#host = host;
+      this.#task = task;
+    } catch (error) {
+      this.#post({ type: "notMade", error: pack(error) });
+    }
+  }
+
+  async #run(): Promise<void> {
+    const host = this.#host;
+    if (host === undefined || this.#task === undefined) return;
+    let failure: Packed | undefined;
+    try {
+      await runTask(this.#task, host.scope);
+    } catch (error) {
+      failure = pack(error);
+    }
+    host.post({
+      type: "ended",
+      failure,
+      terminated: host.isTerminated,
+      board: host.board.buffer,
+    });
+  }
+}
