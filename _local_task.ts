@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { withBirths } from "./_topic_births.ts";
 import { CancelScope, isCancellation } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
@@ -9,6 +10,7 @@ import {
   type LoopFigures,
   type SettingsOf,
   type StatusOf,
+  Task,
   type TaskClass,
   type TaskHost,
   TaskStopError,
@@ -16,6 +18,16 @@ import {
 } from "./task.ts";
 import type { TaskBody } from "./task_runner.ts";
 import { Topic } from "./topic.ts";
+
+/** The class of any task, whose constructor takes its host first. */
+export type AnyTaskClass = TaskClass<AnyTask, readonly unknown[]>;
+
+/** Whether a value is the class of a task. */
+export function isTaskClass(value: unknown): value is AnyTaskClass {
+  return typeof value === "function" &&
+    (value.prototype instanceof Task ||
+      typeof value.prototype?.run === "function");
+}
 
 function makeStopError(options?: ErrorOptions): TaskStopError {
   return new TaskStopError("The task was stopped", options);
@@ -45,7 +57,8 @@ export function stopError(reason: unknown): TaskStopError {
 /** The topics among the fields of a task, by name. */
 export function topicsOf(task: AnyTask): Record<string, Topic<unknown>> {
   const topics: Record<string, Topic<unknown>> = {};
-  for (const [key, value] of Object.entries(task)) {
+  for (const key of Object.keys(task)) {
+    const value = Object.getOwnPropertyDescriptor(task, key)?.value;
     if (value instanceof Topic) topics[key] = value;
   }
   return topics;
@@ -78,7 +91,8 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
   };
   readonly #scope: CancelScope = new CancelScope();
   readonly #task: T;
-  #topics: Record<string, Topic<unknown>> | undefined = undefined;
+  /** The topics that were created for the task: they end with it. */
+  readonly #born: object[];
   #pending: { settings: SettingsOf<T> } | undefined = undefined;
   #terminated = false;
   #stopRequest: { reason: unknown } | undefined = undefined;
@@ -94,7 +108,9 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
     this.name = name;
     this.clock = clock;
     this.logger = logger;
-    this.#task = new taskClass(this, ...args);
+    const [task, born] = withBirths(() => new taskClass(this, ...args));
+    this.#task = task;
+    this.#born = born;
   }
 
   get className(): string {
@@ -114,7 +130,7 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
   }
 
   get topics(): TopicsOf<T> {
-    return (this.#topics ??= topicsOf(this.#task)) as TopicsOf<T>;
+    return topicsOf(this.#task) as unknown as TopicsOf<T>;
   }
 
   get statistics(): LoopFigures {
@@ -131,6 +147,10 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
 
   get stopRequested(): boolean {
     return this.#scope.aborted;
+  }
+
+  get isKilled(): boolean {
+    return false;
   }
 
   onStopRequest(callback: (reason: unknown) => void): void {
@@ -166,6 +186,8 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
   }
 
   close(): void {
-    for (const topic of Object.values(topicsOf(this.#task))) topic.close();
+    for (const topic of Object.values(topicsOf(this.#task))) {
+      if (this.#born.includes(topic)) topic.close();
+    }
   }
 }

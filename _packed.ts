@@ -19,8 +19,11 @@ export type Packed =
 
 const STANDARD: ReadonlySet<string> = new Set(["name", "message", "stack"]);
 
-/** What is deeper among causes is only described: a chain may be a circle. */
+/** Causes that are deeper are only described. */
 const DEPTH = 8;
+
+/** How many errors are packed: each may lead to many others. */
+const MOST = 1000;
 
 function describe(value: unknown): string {
   try {
@@ -38,36 +41,59 @@ function packPlain(value: unknown): Packed {
   }
 }
 
-function packError(error: Error, depth: number): Packed {
-  const properties: [string, Packed][] = [];
-  // The errors of an `AggregateError` are not enumerable.
-  for (const key of Object.getOwnPropertyNames(error)) {
-    if (STANDARD.has(key)) continue;
-    properties.push([key, pack(Reflect.get(error, key), depth - 1)]);
+/** Packs one value with all the errors that it leads to. */
+class Packer {
+  /** The errors from the first to the present one, to notice a circle. */
+  readonly #path: Set<unknown> = new Set();
+  #count = 0;
+
+  pack(value: unknown): Packed {
+    try {
+      if (value instanceof Error) return this.#packError(value);
+      if (Array.isArray(value) && value.some((item) => item instanceof Error)) {
+        return { kind: "list", items: value.map((item) => this.pack(item)) };
+      }
+    } catch {
+      return packPlain(describe(value));
+    }
+    return packPlain(value);
   }
-  return {
-    kind: error instanceof DOMException ? "exception" : "error",
-    name: describe(error.name),
-    message: describe(error.message),
-    stack: describe(error.stack ?? ""),
-    properties,
-  };
+
+  #packError(error: Error): Packed {
+    if (
+      this.#path.has(error) || this.#path.size === DEPTH ||
+      this.#count === MOST
+    ) return packPlain(describe(error));
+    this.#count++;
+    this.#path.add(error);
+    const properties: [string, Packed][] = [];
+    // The errors of an `AggregateError` are not enumerable.
+    for (const key of Object.getOwnPropertyNames(error)) {
+      if (STANDARD.has(key)) continue;
+      properties.push([key, this.#packProperty(error, key)]);
+    }
+    this.#path.delete(error);
+    return {
+      kind: error instanceof DOMException ? "exception" : "error",
+      name: describe(error.name),
+      message: describe(error.message),
+      stack: describe(error.stack ?? ""),
+      properties,
+    };
+  }
+
+  #packProperty(error: Error, key: string): Packed {
+    try {
+      return this.pack(Reflect.get(error, key));
+    } catch (failure) {
+      return packPlain(describe(failure));
+    }
+  }
 }
 
 /** Packs a value, most likely an error, with its causes. */
-export function pack(value: unknown, depth: number = DEPTH): Packed {
-  if (depth === 0) return packPlain(describe(value));
-  try {
-    if (value instanceof Error) return packError(value, depth);
-    if (Array.isArray(value) && value.some((item) => item instanceof Error)) {
-      const items = value.map((item) => pack(item, depth - 1));
-      return { kind: "list", items };
-    }
-  } catch {
-    // A getter of its own has thrown.
-    return packPlain(describe(value));
-  }
-  return packPlain(value);
+export function pack(value: unknown): Packed {
+  return new Packer().pack(value);
 }
 
 const NATIVE: Readonly<Record<string, new (message: string) => Error>> = {

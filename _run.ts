@@ -43,6 +43,7 @@ export class Run {
   readonly #grace: number;
   #forgetParents: (() => void)[] | undefined = undefined;
   #abandoned = false;
+  #isStopping = false;
 
   constructor(
     work: (scope: CancelScope) => unknown,
@@ -92,7 +93,9 @@ export class Run {
   async #obey(reason: unknown): Promise<void> {
     this.#abort(reason);
     const ms = this.#grace === Infinity ? undefined : this.#grace;
-    if (!await this.#over.wait({ ms, clock: this.#clock })) this.#abandon();
+    // A clock that fails leaves no time for grace.
+    const over = this.#over.wait({ ms, clock: this.#clock }).catch(() => false);
+    if (!await over) this.#abandon();
   }
 
   #abandon(): void {
@@ -103,7 +106,8 @@ export class Run {
   }
 
   #abort(reason: unknown): void {
-    if (this.#scope.aborted || this.hasEnded) return;
+    if (this.#isStopping || this.hasEnded) return;
+    this.#isStopping = true;
     this.#forget();
     this.#hooks.onStopping(reason);
     this.#scope.abort(reason);

@@ -80,6 +80,7 @@ class HandleTraps<R extends object> implements ProxyHandler<R> {
       return this.#locking[key as keyof TaskLocking];
     }
     const value: unknown = Reflect.get(runner, key, runner);
+    if (value === runner) return handle;
     if (!isMethod(value) || key === "constructor") return value;
     const known = this.#methods.get(key);
     if (known?.[0] === value) return known[1];
@@ -103,7 +104,9 @@ class HandleTraps<R extends object> implements ProxyHandler<R> {
     const call: Method = (...args) =>
       keepIn(Reflect.apply(method, runner, args));
     if (LOOKING.has(key) || key in Object.prototype) return call;
-    const action = typeof key === "symbol" ? "dispose of it" : `call '${key}'`;
+    const action = typeof key === "symbol"
+      ? "dispose of task"
+      : `call '${key}'`;
     if (method instanceof AsyncFunction) {
       return async (...args) => {
         this.check(action);

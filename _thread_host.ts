@@ -1,20 +1,36 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
-import { runTask, stopError, topicsOf } from "./_local_task.ts";
+import {
+  type AnyTaskClass,
+  isTaskClass,
+  runTask,
+  stopError,
+  topicsOf,
+} from "./_local_task.ts";
 import { pack, type Packed, unpack } from "./_packed.ts";
-import { Board, type FromThread, type ToThread } from "./_thread_messages.ts";
+import {
+  Board,
+  type Envelope,
+  type FromThread,
+  openEnvelope,
+  type ToThread,
+} from "./_thread_messages.ts";
 import type { ThreadPort } from "./_worker.ts";
 import { CancelScope } from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
-import type { AnyTask, LoopFigures, TaskClass, TaskHost } from "./task.ts";
+import type { AnyTask, LoopFigures, TaskHost } from "./task.ts";
 
-type AnyTaskClass = TaskClass<AnyTask, readonly unknown[]>;
-
-function isTaskClass(value: unknown): value is AnyTaskClass {
-  return typeof value === "function" &&
-    typeof value.prototype?.run === "function";
+/** The name of a task's class, and those of the classes that it extends. */
+function classNamesOf(task: AnyTask): string[] {
+  const names: string[] = [];
+  let prototype: unknown = Object.getPrototypeOf(task);
+  while (prototype instanceof Object && prototype !== Object.prototype) {
+    names.push(prototype.constructor.name);
+    prototype = Object.getPrototypeOf(prototype);
+  }
+  return names;
 }
 
 /** The class that a module exports: of a name, by default, or the only one. */
@@ -122,8 +138,9 @@ class ThreadHost implements TaskHost {
    * assigns it all the time must not drown its runner.
    */
   showStatus(value: unknown): void {
-    this.#status = { value };
-    this.flushStatus();
+    if (this.board.admitStatus()) this.#sendStatus(value);
+    // A copy, so that what cannot be copied fails here and now.
+    else this.#status = { value: structuredClone(value) };
   }
 
   /** Sends the status that waits, if there is one and its turn has come. */
@@ -151,6 +168,7 @@ class ThreadHost implements TaskHost {
 
   send(settings: unknown, turn: number): void {
     this.#pending = { settings, turn };
+    this.post({ type: "received" });
   }
 
   takeSettings(): { readonly settings: unknown } | undefined {
@@ -189,15 +207,22 @@ export class TaskThread {
 
   constructor(port: ThreadPort) {
     this.#port = port;
-    port.onMessage((message) => this.#receive(message as ToThread));
-    port.onError((error) =>
-      this.#post({ type: "crashed", error: pack(error) })
-    );
-    port.onExit((code) => this.#post({ type: "exit", code }));
+    port.onMessage((envelope) => {
+      const message = openEnvelope<ToThread>(envelope);
+      if (message !== undefined) this.#receive(message);
+    });
+    port.onError((error) => this.#say({ type: "crashed", error: pack(error) }));
+    port.onExit((code) => this.#say({ type: "exit", code }));
   }
 
   #post(message: FromThread): void {
-    this.#port.post(message);
+    this.#port.post({ longrun: message } satisfies Envelope<FromThread>);
+  }
+
+  /** Says something after all that the host has to say. */
+  #say(message: FromThread): void {
+    if (this.#host === undefined) this.#post(message);
+    else this.#host.post(message);
   }
 
   #receive(message: ToThread): void {
@@ -235,6 +260,8 @@ export class TaskThread {
       for (const [name, topic] of Object.entries(topics)) {
         topic.onPublish((value) => host.post({ type: "topic", name, value }));
       }
+      this.#host = host;
+      this.#task = task;
       watchField(
         task,
         "settings",
@@ -247,13 +274,14 @@ export class TaskThread {
       );
       this.#post({
         type: "made",
-        className: task.constructor.name,
-        topics: Object.keys(topics),
+        classNames: classNamesOf(task),
+        topics: Object.entries(topics).map(([name, { published, last }]) => ({
+          name,
+          last: published > 0 ? [last] : [],
+        })),
         settings: task.settings,
         status: task.status,
       });
-      this.#host = host;
-      this.#task = task;
     } catch (error) {
       this.#post({ type: "notMade", error: pack(error) });
     }

@@ -4,6 +4,21 @@
 import type { Packed } from "./_packed.ts";
 import type { LoopFigures } from "./task.ts";
 
+/**
+ * A message of ours. A task may use the port of its thread for messages of its
+ * own, which are not.
+ */
+export interface Envelope<M> {
+  readonly longrun: M;
+}
+
+/** The message in an envelope, `undefined` if it is not one of ours. */
+export function openEnvelope<M>(envelope: unknown): M | undefined {
+  return typeof envelope === "object" && envelope !== null
+    ? (envelope as Partial<Envelope<M>>).longrun
+    : undefined;
+}
+
 /** What a runner says to the thread of its task. */
 export type ToThread =
   | {
@@ -26,17 +41,28 @@ export type ToThread =
   /** The status sent last has come; there is a newer one. */
   | { readonly type: "seen" };
 
+/** A topic of a task, as it is when the task has been made. */
+export interface TopicMessage {
+  readonly name: string;
+  /** What was published last, if anything was. */
+  readonly last: readonly unknown[];
+}
+
 /** What the thread of a task says to its runner. */
 export type FromThread =
   | {
     readonly type: "made";
-    readonly className: string;
-    readonly topics: readonly string[];
+    /** The name of its class, and those of the classes that it extends. */
+    readonly classNames: readonly string[];
+    readonly topics: readonly TopicMessage[];
     readonly settings: unknown;
     readonly status: unknown;
   }
   | { readonly type: "notMade"; readonly error: Packed }
+  /** The settings in effect. */
   | { readonly type: "settings"; readonly settings: unknown }
+  /** Settings have come, and wait for the task. */
+  | { readonly type: "received" }
   | { readonly type: "status"; readonly status: unknown }
   /** The settings of this turn were taken over. */
   | { readonly type: "taken"; readonly turn: number }

@@ -1,8 +1,16 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { callHook } from "./_hooks.ts";
 import { pack, unpack } from "./_packed.ts";
-import { Board, type FromThread, type ToThread } from "./_thread_messages.ts";
+import { reportTask } from "./_report.ts";
+import {
+  Board,
+  type Envelope,
+  type FromThread,
+  openEnvelope,
+  type ToThread,
+} from "./_thread_messages.ts";
 import { startThread, type Thread } from "./_worker.ts";
 import { abortable } from "./cancellation.ts";
 import type { Logger } from "./logger.ts";
@@ -46,16 +54,25 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
   readonly #thread: Thread;
   readonly #made: PromiseWithResolvers<void> = Promise.withResolvers();
   readonly #topics: Record<string, Topic<unknown>> = {};
-  #className = "";
+  #classNames: readonly string[] = [];
   #settings: unknown = undefined;
   #status: unknown = undefined;
   #statistics: LoopStatistics = this.#board;
   #pending: { readonly settings: SettingsOf<T> } | undefined = undefined;
   /** Counts the settings that were sent. */
   #turn = 0;
+  /** The turn of the settings that the task has taken last. */
+  #taken = 0;
+  /** Whether settings are on their way to the thread. */
+  #isSending = false;
+  /** The newest settings that are to follow those. */
+  #unsent: (ToThread & { type: "settings" }) | undefined = undefined;
   #ended: PromiseWithResolvers<void> | undefined = undefined;
+  #hasEnded = false;
+  #isKilled = false;
   /** Why the thread has ended before the task. */
   #death: { readonly error: unknown } | undefined = undefined;
+  #isMade = false;
   #terminated = false;
   #isClosed = false;
   #stopRequest: { reason: unknown } | undefined = undefined;
@@ -86,7 +103,10 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
     this.#name = name;
     this.#logger = logger;
     this.#thread = startThread(threadModule(), name, {
-      onMessage: (message) => this.#receive(message as FromThread),
+      onMessage: (envelope) => {
+        const message = openEnvelope<FromThread>(envelope);
+        if (message !== undefined) this.#receive(message);
+      },
       onError: (error) => this.#die(error),
       onExit: (code) => this.#exit(code),
     });
@@ -105,7 +125,7 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
   }
 
   get className(): string {
-    return this.#className;
+    return this.#classNames[0] ?? "";
   }
 
   get settings(): SettingsOf<T> {
@@ -121,12 +141,21 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
   }
 
   get topics(): TopicsOf<T> {
-    return this.#topics as TopicsOf<T>;
+    return this.#topics as unknown as TopicsOf<T>;
   }
 
   get statistics(): LoopStatistics {
     const { rounds, overruns, missed, worstLateness } = this.#statistics;
     return { rounds, overruns, missed, worstLateness };
+  }
+
+  get isKilled(): boolean {
+    return this.#isKilled;
+  }
+
+  /** Whether its class, or one that this extends, has the name. */
+  isA(className: string): boolean {
+    return this.#classNames.includes(className);
   }
 
   get terminated(): boolean {
@@ -139,10 +168,16 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
   }
 
   send(settings: SettingsOf<T>): void {
-    if (!this.#isClosed) {
-      this.#post({ type: "settings", settings, turn: this.#turn + 1 });
+    const turn = this.#turn + 1;
+    if (this.#isSending) {
+      // One at a time: a busy thread would collect them without bounds.
+      const copy = structuredClone(settings);
+      this.#unsent = { type: "settings", settings: copy, turn };
+    } else if (!this.#isClosed) {
+      this.#post({ type: "settings", settings, turn });
+      this.#isSending = true;
     }
-    this.#turn++;
+    this.#turn = turn;
     this.#pending = { settings };
   }
 
@@ -150,6 +185,8 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
     if (this.#death !== undefined) return Promise.reject(this.#death.error);
     this.#ended = Promise.withResolvers();
     this.#thread.keepAlive(true);
+    // It begins with the newest.
+    this.#sendNext();
     this.#post({ type: "run" });
     return this.#ended.promise;
   }
@@ -164,21 +201,35 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#thread.terminate();
+    if (
+      this.#death !== undefined && this.#ended === undefined && this.#isMade
+    ) {
+      reportTask(
+        this.#logger,
+        "error",
+        this.#name,
+        "had lost its thread before it was started",
+        this.#death,
+      );
+    }
     for (const topic of Object.values(this.#topics)) topic.close();
   }
 
   #post(message: ToThread): void {
-    this.#thread.post(message);
+    this.#thread.post({ longrun: message } satisfies Envelope<ToThread>);
   }
 
   #receive(message: FromThread): void {
     switch (message.type) {
       case "made":
-        this.#className = message.className;
+        this.#isMade = true;
+        this.#classNames = message.classNames;
         this.#settings = message.settings;
         this.#status = message.status;
-        for (const name of message.topics) {
-          this.#topics[name] = new Topic({ name, logger: this.#logger });
+        for (const { name, last } of message.topics) {
+          const topic = new Topic({ name, logger: this.#logger });
+          for (const value of last) topic.publish(value);
+          this.#topics[name] = topic;
         }
         // A task that nobody has started keeps nobody waiting.
         this.#thread.keepAlive(false);
@@ -189,6 +240,11 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
         break;
       case "settings":
         this.#settings = message.settings;
+        if (this.#taken === this.#turn) this.#pending = undefined;
+        break;
+      case "received":
+        this.#isSending = false;
+        this.#sendNext();
         break;
       case "status":
         this.#status = message.status;
@@ -197,7 +253,8 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
         }
         break;
       case "taken":
-        if (message.turn === this.#turn) this.#pending = undefined;
+        // They still wait for those who ask, until they are in effect.
+        this.#taken = message.turn;
         break;
       case "topic":
         this.#topics[message.name]?.publish(message.value);
@@ -210,6 +267,7 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
         this.#tellStop?.(this.#stopRequest.reason);
         break;
       case "ended":
+        this.#hasEnded = true;
         this.#terminated = message.terminated;
         this.#statistics = new Board(message.board);
         if (message.failure === undefined) this.#ended?.resolve();
@@ -225,20 +283,32 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
   }
 
   #log(message: FromThread & { type: "log" }): void {
-    const details = message.details?.map(([key, value]) =>
+    const { level, message: sentence, details: packed } = message;
+    const details = packed?.map(([key, value]) =>
       [key, unpack(value)] as const
     );
-    try {
-      this.#logger[message.level](
-        message.message,
-        details && Object.fromEntries(details),
-      );
-    } catch (error) {
-      console.error(message.message, error);
-    }
+    callHook(
+      () =>
+        this.#logger[level](sentence, details && Object.fromEntries(details)),
+      (error) => console.error(sentence, error),
+    );
+  }
+
+  #sendNext(): void {
+    const next = this.#unsent;
+    this.#unsent = undefined;
+    if (next === undefined || this.#isClosed) return;
+    this.#post(next);
+    this.#isSending = true;
   }
 
   #exit(code: number | undefined): void {
+    if (this.#hasEnded) return;
+    if (this.#isClosed) {
+      this.#isKilled = true;
+      this.#ended?.resolve();
+      return;
+    }
     this.#die(
       new Error(
         `The thread of task '${this.#name}' has exited${
@@ -250,6 +320,7 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
 
   #die(error: unknown): void {
     this.#made.reject(error);
+    this.#hasEnded = true;
     this.#death ??= { error };
     this.#ended?.reject(error);
   }

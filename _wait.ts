@@ -66,14 +66,20 @@ export class Wait<T> implements TimerNode, AbortNode {
   resolve(value: T): void {
     const resolve = this.#resolve;
     if (resolve === undefined) return;
-    this.#release();
-    resolve(value);
+    try {
+      this.#release();
+    } finally {
+      resolve(value);
+    }
   }
 
   reject(reason: unknown): void {
     if (this.#resolve === undefined) return;
-    this.#release();
-    this.#reject(reason);
+    try {
+      this.#release();
+    } finally {
+      this.#reject(reason);
+    }
   }
 
   /** The timer's call. */
@@ -95,9 +101,10 @@ export class Wait<T> implements TimerNode, AbortNode {
   #release(): void {
     this.#resolve = undefined;
     this.#timers?.delete(this);
-    this.#cancelTimer?.();
     this.fanout?.delete(this);
     this.leave();
+    // The last, because a clock of the user's may throw here.
+    this.#cancelTimer?.();
   }
 }
 

@@ -7,7 +7,7 @@ export interface ThreadHooks {
   onMessage: (message: unknown) => void;
   /** The thread has failed and is dead. */
   onError: (error: unknown) => void;
-  /** The thread has ended without being told to; not every platform says so. */
+  /** The thread has ended. Those of the web do not say so. */
   onExit: (code: number | undefined) => void;
 }
 
@@ -17,7 +17,7 @@ export interface Thread {
   post(message: unknown): void;
   /** Whether the thread keeps the process alive, where there is a choice. */
   keepAlive(ref: boolean): void;
-  /** Platform the thread; a busy one only where the platform can. */
+  /** Ends the thread; a busy one only where the platform can. */
   terminate(): void;
 }
 
@@ -82,18 +82,14 @@ function startNodeThread(
   hooks: ThreadHooks,
 ): Thread {
   const worker = new Worker(url, { name });
-  let isOver = false;
   worker.on("message", hooks.onMessage);
   worker.on("messageerror", hooks.onError);
   worker.on("error", hooks.onError);
-  worker.on("exit", (code) => {
-    if (!isOver) hooks.onExit(code as number);
-  });
+  worker.on("exit", (code) => hooks.onExit(code as number));
   return {
     post: (message) => worker.postMessage(message),
     keepAlive: (ref) => ref ? worker.ref() : worker.unref(),
     terminate: () => {
-      isOver = true;
       worker.terminate();
     },
   };

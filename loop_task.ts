@@ -188,7 +188,9 @@ export abstract class LoopTask<Settings = undefined, Status = undefined>
 
   /** Rounds, overruns, misses and lateness so far. */
   get statistics(): LoopStatistics {
-    return { ...this.#host.figures };
+    // By name: in a thread they are getters of shared memory.
+    const { rounds, missed, overruns, worstLateness } = this.#host.figures;
+    return { rounds, missed, overruns, worstLateness };
   }
 
   /** The period in milliseconds. */

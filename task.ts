@@ -44,7 +44,7 @@ import { sleep } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import type { LoopStatistics } from "./loop.ts";
-import { Topic } from "./topic.ts";
+import { type ReadableTopic, Topic } from "./topic.ts";
 
 /**
  * What the waits of a task fail with once it was asked to stop. The reason of
@@ -217,11 +217,11 @@ export type SettingsOf<T extends AnyTask> = T["settings"];
 /** The status of a task. */
 export type StatusOf<T extends AnyTask> = T["status"];
 
-/** The topics among the public fields of a task. */
+/** The topics among the public fields of a task, for those who listen. */
 export type TopicsOf<T> = {
   readonly [
     Key in keyof T as T[Key] extends Topic<infer _Value> ? Key : never
-  ]: T[Key];
+  ]: T[Key] extends Topic<infer Value> ? ReadableTopic<Value> : never;
 };
 
 /** A class of tasks, whose constructor takes its host first. */

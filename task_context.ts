@@ -16,7 +16,8 @@ import {
   checkSignal,
   checkType,
 } from "./_arguments.ts";
-import { LocalTask } from "./_local_task.ts";
+import { isTaskClass, LocalTask } from "./_local_task.ts";
+import { DEFAULT_GRACE } from "./_run.ts";
 import {
   checkUnlocked,
   createHandle,
@@ -25,7 +26,7 @@ import {
 } from "./_task_handle.ts";
 import { ThreadTask } from "./_thread_task.ts";
 import { TokenLock } from "./_token_lock.ts";
-import { CancelScope } from "./cancellation.ts";
+import { CancelScope, timeout } from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { defaultLogger, type Logger } from "./logger.ts";
 import type { StopOutcome } from "./run_state.ts";
@@ -72,14 +73,14 @@ export interface TaskContextOptions {
   grace?: number;
 }
 
+/** The class of a runner, as an option. */
+export interface RunnerOption<T extends AnyTask, R extends TaskRunner<T>> {
+  /** The class of the runner, whose methods the handle has. */
+  runner: new (init: TaskRunnerInit<T>) => R;
+}
+
 /** Options of {@linkcode TaskContext.makeTask}. */
-export interface MakeTaskOptions<T extends AnyTask, R extends TaskRunner<T>> {
-  /**
-   * The class of the runner, whose methods the handle has.
-   *
-   * @default {TaskRunner}
-   */
-  runner?: new (init: TaskRunnerInit<T>) => R;
+export interface MakeTaskOptions {
   /** Stops the task. */
   signal?: AbortSignal;
   /**
@@ -92,10 +93,7 @@ export interface MakeTaskOptions<T extends AnyTask, R extends TaskRunner<T>> {
 }
 
 /** Options of {@linkcode TaskContext.makeTask} for a thread of its own. */
-export interface MakeThreadTaskOptions<
-  T extends AnyTask,
-  R extends TaskRunner<T>,
-> extends MakeTaskOptions<T, R> {
+export interface MakeThreadTaskOptions extends MakeTaskOptions {
   /** The task gets a thread of its own. */
   thread: true;
   /**
@@ -125,10 +123,14 @@ export interface TaskSummary {
 }
 
 interface Entry {
+  readonly name: string;
+  readonly body: TaskBody<AnyTask>;
   readonly runner: AnyTaskRunner;
   readonly lock: TokenLock;
   /** The class of the task, or the module of its class. */
   readonly source: unknown;
+  /** How long a stop waits for the task to end. */
+  readonly grace: number;
 }
 
 type AnyTaskClass = abstract new (...args: never) => AnyTask;
@@ -147,8 +149,7 @@ function checkName(doing: string, name: unknown): void {
 
 function checkTaskClass(doing: string, taskClass: unknown): void {
   checkType(
-    typeof taskClass === "function" &&
-      typeof taskClass.prototype?.run === "function",
+    isTaskClass(taskClass),
     doing,
     "taskClass",
     "a subclass of Task",
@@ -177,11 +178,10 @@ function checkRunnerClass(doing: string, runner: unknown): void {
   }
 }
 
-function isTaskOf({ source, runner }: Entry, taskClass: AnyTaskClass): boolean {
-  if (typeof source !== "function") {
-    // The class itself is in another thread.
-    return runner.className === taskClass.name;
-  }
+function isTaskOf({ source, body }: Entry, taskClass: AnyTaskClass): boolean {
+  // The class itself is in another thread.
+  if (body instanceof ThreadTask) return body.isA(taskClass.name);
+  if (typeof source !== "function") return false;
   return source === taskClass || source.prototype instanceof taskClass;
 }
 
@@ -234,7 +234,7 @@ export class TaskContext implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #signal: AbortSignal | undefined;
-  readonly #grace: number | undefined;
+  readonly #grace: number;
   readonly #entries: Map<string, Entry> = new Map();
   readonly #entryOf: WeakMap<object, Entry> = new WeakMap();
   /** Names of tasks that are being made. */
@@ -259,7 +259,7 @@ export class TaskContext implements AsyncDisposable {
     this.#clock = clock ?? systemClock;
     this.#logger = logger ?? defaultLogger;
     this.#signal = signal;
-    this.#grace = grace;
+    this.#grace = grace ?? DEFAULT_GRACE;
   }
 
   /** The tasks, in the order in which they were made. */
@@ -278,7 +278,6 @@ export class TaskContext implements AsyncDisposable {
    *
    * @typeParam T The type of the task.
    * @typeParam Args What its constructor takes after the host.
-   * @typeParam R The type of the runner.
    * @param name A name that no other task of the context has: 1 to 63 letters,
    * digits, `-`, `_`, `(` and `)`.
    * @param taskClass The class of the task.
@@ -290,15 +289,37 @@ export class TaskContext implements AsyncDisposable {
    * @throws {Error} If the name is taken or the context was disposed of.
    * @throws {TaskInitError} If the constructor throws.
    */
+  makeTask<T extends AnyTask, Args extends readonly unknown[]>(
+    name: string,
+    taskClass: TaskClass<T, Args>,
+    ...rest: [] extends Args ? [args?: Args, options?: MakeTaskOptions]
+      : [args: Args, options?: MakeTaskOptions]
+  ): Promise<TaskHandle<TaskRunner<T>>>;
+  /**
+   * Makes a task with a runner of a class of its own. It is not started.
+   *
+   * @typeParam T The type of the task.
+   * @typeParam Args What its constructor takes after the host.
+   * @typeParam R The type of the runner.
+   * @param name A name that no other task of the context has.
+   * @param taskClass The class of the task.
+   * @param args The arguments of its constructor after the host.
+   * @param options The class of the runner, and more.
+   * @returns A handle of the task, with the methods of the runner.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If `grace` is negative or `NaN`.
+   * @throws {Error} If the name is taken or the context was disposed of.
+   * @throws {TaskInitError} If a constructor throws.
+   */
   makeTask<
     T extends AnyTask,
     Args extends readonly unknown[],
-    R extends TaskRunner<T> = TaskRunner<T>,
+    R extends TaskRunner<T>,
   >(
     name: string,
     taskClass: TaskClass<T, Args>,
-    ...rest: [] extends Args ? [args?: Args, options?: MakeTaskOptions<T, R>]
-      : [args: Args, options?: MakeTaskOptions<T, R>]
+    args: Args,
+    options: MakeTaskOptions & RunnerOption<T, R>,
   ): Promise<R & TaskLocking>;
   /**
    * Makes a task in a thread of its own, so that it may block without stalling
@@ -316,7 +337,6 @@ export class TaskContext implements AsyncDisposable {
    * end it then, on Deno it stays busy as long as the process lives.
    *
    * @typeParam C The type of the task's class, such as `typeof Camera`.
-   * @typeParam R The type of the runner.
    * @param name A name that no other task of the context has.
    * @param url The module of the class, mostly
    * `new URL("./camera.ts", import.meta.url)`.
@@ -329,33 +349,65 @@ export class TaskContext implements AsyncDisposable {
    * @throws {TaskInitError} If the module cannot be loaded, has no such class,
    * or the constructor throws; or if the signal aborts first.
    */
+  makeTask<C extends TaskClass<AnyTask, never>>(
+    name: string,
+    url: URL,
+    args: TaskArguments<C>,
+    options: MakeThreadTaskOptions,
+  ): Promise<TaskHandle<TaskRunner<InstanceType<C>>>>;
+  /**
+   * Makes a task in a thread of its own, with a runner of a class of its own,
+   * which stays in this thread. It is not started.
+   *
+   * @typeParam C The type of the task's class, such as `typeof Camera`.
+   * @typeParam R The type of the runner.
+   * @param name A name that no other task of the context has.
+   * @param url The module of the task's class.
+   * @param args The arguments of its constructor after the host.
+   * @param options That it is a thread, the class of the runner, and more.
+   * @returns A handle of the task, with the methods of the runner.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If `grace` is negative or `NaN`.
+   * @throws {Error} If the name is taken or the context was disposed of.
+   * @throws {TaskInitError} If the task cannot be made.
+   */
   makeTask<
     C extends TaskClass<AnyTask, never>,
-    R extends TaskRunner<InstanceType<C>> = TaskRunner<InstanceType<C>>,
+    R extends TaskRunner<InstanceType<C>>,
   >(
     name: string,
     url: URL,
     args: TaskArguments<C>,
-    options: MakeThreadTaskOptions<InstanceType<C>, R>,
+    options: MakeThreadTaskOptions & RunnerOption<InstanceType<C>, R>,
   ): Promise<R & TaskLocking>;
   async makeTask(
     name: string,
     source: TaskClass<AnyTask, never> | URL,
     args: readonly unknown[] = [],
-    options: Partial<MakeThreadTaskOptions<AnyTask, AnyTaskRunner>> = {},
+    options:
+      & Partial<MakeThreadTaskOptions>
+      & Partial<RunnerOption<AnyTask, AnyTaskRunner>> = {},
   ): Promise<AnyTaskRunner & TaskLocking> {
     const doing = "make task";
     checkName(doing, name);
     checkType(Array.isArray(args), doing, "args", "an array", args);
     checkOptions(doing, options);
-    const { runner = TaskRunner, signal, grace, thread } = options;
+    const { runner = TaskRunner, signal, grace, thread, exportName } = options;
     checkBoolean(doing, "thread", thread);
+    checkType(
+      exportName === undefined || typeof exportName === "string",
+      doing,
+      "exportName",
+      "a string",
+      exportName,
+    );
     if (thread) {
       checkType(source instanceof URL, doing, "url", "a URL", source);
     } else checkTaskClass(doing, source);
     checkRunnerClass(doing, runner);
     checkSignal(doing, signal);
     if (grace !== undefined) checkNonNegative(doing, "grace", grace);
+    const stopGrace = grace ?? this.#grace;
     const entry = await this.#reserve(name, async () => {
       const body = await this.#makeBody(name, source, args, options);
       try {
@@ -365,10 +417,10 @@ export class TaskContext implements AsyncDisposable {
           clock: this.#clock,
           logger: this.#logger,
           signals: [signal, this.#signal],
-          grace: grace ?? this.#grace,
+          grace: stopGrace,
         });
         const lock = new TokenLock(name, this.#clock);
-        return { runner: made, lock, source };
+        return { name, runner: made, lock, source, body, grace: stopGrace };
       } catch (error) {
         body.close();
         throw error;
@@ -392,6 +444,20 @@ export class TaskContext implements AsyncDisposable {
    * Finds a task of a class.
    *
    * @typeParam T The type of the task.
+   * @param name The name of the task.
+   * @param taskClass The class of the task, or one that it extends.
+   * @returns A new handle: the lock tells it from all others.
+   * @throws {TypeError} If the task is of another class.
+   * @throws {Error} If there is none of that name.
+   */
+  getTask<T extends AnyTask>(
+    name: string,
+    taskClass: abstract new (...args: never) => T,
+  ): TaskHandle<TaskRunner<T>>;
+  /**
+   * Finds a task of a class, with a runner of a class.
+   *
+   * @typeParam T The type of the task.
    * @typeParam R The type of the runner.
    * @param name The name of the task.
    * @param taskClass The class of the task, or one that it extends.
@@ -400,10 +466,10 @@ export class TaskContext implements AsyncDisposable {
    * @throws {TypeError} If the task or its runner is of another class.
    * @throws {Error} If there is none of that name.
    */
-  getTask<T extends AnyTask, R extends TaskRunner<T> = TaskRunner<T>>(
+  getTask<T extends AnyTask, R extends TaskRunner<T>>(
     name: string,
     taskClass: abstract new (...args: never) => T,
-    runner?: abstract new (...args: never) => R,
+    runner: abstract new (...args: never) => R,
   ): R & TaskLocking;
   getTask(
     name: string,
@@ -421,7 +487,7 @@ export class TaskContext implements AsyncDisposable {
         isTaskOf(entry, taskClass),
         doing,
         "taskClass",
-        `a class of the task, which is a ${entry.runner.className}`,
+        `a class of the task, whose class is ${entry.runner.className}`,
         taskClass,
       );
     }
@@ -431,7 +497,7 @@ export class TaskContext implements AsyncDisposable {
         entry.runner instanceof runner,
         doing,
         "runner",
-        `a class of its runner, which is a ${entry.runner.constructor.name}`,
+        `a class of its runner, whose class is ${entry.runner.constructor.name}`,
         runner,
       );
     }
@@ -449,11 +515,11 @@ export class TaskContext implements AsyncDisposable {
   async removeTask(task: string | AnyTaskRunner): Promise<StopOutcome> {
     const isName = typeof task === "string";
     const entry = isName ? this.#entries.get(task) : this.#entryOf.get(task);
-    if (entry === undefined || this.#entries.get(entry.runner.name) !== entry) {
+    if (entry === undefined || this.#entries.get(entry.name) !== entry) {
       const what = isName ? ` '${task}'` : "";
       throw new Error(`Cannot remove task${what} as there is none`);
     }
-    checkUnlocked(entry.lock, isName ? undefined : task, "remove it");
+    checkUnlocked(entry.lock, isName ? undefined : task, "remove task");
     return await this.#remove(entry);
   }
 
@@ -481,13 +547,13 @@ export class TaskContext implements AsyncDisposable {
       const { runner } = entry;
       try {
         await this.#remove(entry);
+        if (runner.unhandled) errors.push(runner.exception);
       } catch (error) {
-        // A stop() of a subclass: it keeps neither the task nor the others.
+        // A member of a subclass: it keeps neither the task nor the others.
         errors.push(error);
         await TaskRunner.prototype[Symbol.asyncDispose].call(runner);
         this.#forget(entry);
       }
-      if (runner.unhandled) errors.push(runner.exception);
     }
     if (errors.length === 0) return;
     const count = errors.length === 1 ? "A task" : `${errors.length} tasks`;
@@ -496,13 +562,30 @@ export class TaskContext implements AsyncDisposable {
 
   async #remove(entry: Entry): Promise<StopOutcome> {
     const { runner } = entry;
-    const outcome = runner.abandoned ? "abandoned" : await runner.stop();
+    const outcome = runner.abandoned && !runner.ended
+      ? "abandoned"
+      : await this.#stop(entry);
     this.#forget(entry);
     return outcome;
   }
 
+  async #stop({ runner, grace }: Entry): Promise<StopOutcome> {
+    const { stop } = TaskRunner.prototype;
+    if (runner.stop === stop || grace === Infinity) return await runner.stop();
+    // That of a subclass gets time to do more than the grace, and no more.
+    const limit = { clock: this.#clock };
+    try {
+      return await timeout(runner.stop(), 2 * grace, limit);
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === "TimeoutError")) {
+        throw error;
+      }
+      return await stop.call(runner);
+    }
+  }
+
   #forget(entry: Entry): void {
-    const { runner: { name }, lock } = entry;
+    const { name, lock } = entry;
     lock.close();
     if (this.#entries.get(name) === entry) this.#entries.delete(name);
   }

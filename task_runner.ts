@@ -40,7 +40,7 @@ import {
   type StopOutcome,
 } from "./run_state.ts";
 import type { AnyTask, SettingsOf, StatusOf, TopicsOf } from "./task.ts";
-import { Topic } from "./topic.ts";
+import { type ReadableTopic, Topic } from "./topic.ts";
 
 /** The constructor of a task has thrown: the error is the `cause`. */
 export class TaskInitError extends Error {
@@ -81,6 +81,8 @@ export interface TaskBody<T extends AnyTask> {
   readonly statistics: LoopStatistics;
   /** Whether the policy of its loop has ended it. */
   readonly terminated: boolean;
+  /** Whether it has ended because its thread was ended. */
+  readonly isKilled: boolean;
   /** Is told when the task itself asks for a stop, also of a request before. */
   onStopRequest(callback: (reason: unknown) => void): void;
   /** Sends settings; those that wait are replaced. */
@@ -154,15 +156,13 @@ export interface TaskRunnerInit<T extends AnyTask> {
  * ```
  */
 export class TaskRunner<T extends AnyTask> implements AsyncDisposable {
-  /** Publishes the error of the task if it fails. */
-  readonly failed: Topic<TaskRunError>;
-
   readonly #init: TaskRunnerInit<T>;
   readonly #body: TaskBody<T>;
   readonly #states: StateLog;
   /** Opens when the task has ended, or when nobody waits for that any more. */
   readonly #over: Latch = new Latch();
   readonly #failure: Failure = new Failure();
+  readonly #failed: Topic<TaskRunError>;
   #run: Run | undefined = undefined;
   #error: TaskRunError | undefined = undefined;
   #outcome: TaskOutcome | undefined = undefined;
@@ -177,12 +177,19 @@ export class TaskRunner<T extends AnyTask> implements AsyncDisposable {
   constructor(init: TaskRunnerInit<T>) {
     this.#init = init;
     const { logger } = init;
-    this.failed = new Topic({ name: "failed", logger });
+    this.#failed = new Topic({ name: "failed", logger });
     this.#body = init.body;
     this.#states = new StateLog(init.clock);
     this.#body.onStopRequest((reason) => {
-      this.#stop({ reason });
+      this.#stop({ reason }).catch((error) =>
+        this.#log("error", "could not stop itself", { error })
+      );
     });
+  }
+
+  /** Publishes the error of the task if it fails. */
+  get failed(): ReadableTopic<TaskRunError> {
+    return this.#failed;
   }
 
   /** The name of the task. */
@@ -264,7 +271,8 @@ export class TaskRunner<T extends AnyTask> implements AsyncDisposable {
 
   /** How the rounds of a loop have gone so far. */
   get statistics(): LoopStatistics {
-    return { ...this.#body.statistics };
+    const { rounds, missed, overruns, worstLateness } = this.#body.statistics;
+    return { rounds, missed, overruns, worstLateness };
   }
 
   /**
@@ -372,6 +380,8 @@ export class TaskRunner<T extends AnyTask> implements AsyncDisposable {
     if (this.#run !== undefined) return await this.#run.stop(options);
     if (!this.ended) {
       this.#outcome = "stopped";
+      // Before anybody hears of the stop, so that none of them can start it.
+      this.#over.open();
       this.#body.abort(options.reason);
       this.#states.end();
       this.#close();
@@ -409,20 +419,21 @@ export class TaskRunner<T extends AnyTask> implements AsyncDisposable {
       failure,
       (error) => this.#log("error", "failed", { error }),
     );
-    if (this.#error !== undefined) this.failed.publish(this.#error);
+    if (this.#error !== undefined) this.#failed.publish(this.#error);
     this.#close();
   }
 
   #outcomeOf(failure: { error: unknown } | undefined): TaskOutcome {
     if (failure !== undefined) return "failed";
     if (this.#body.terminated) return "terminated";
+    if (this.#body.isKilled) return "abandoned";
     return this.#wasStopped ? "stopped" : "completed";
   }
 
   #close(): void {
     this.#over.open();
     this.#body.close();
-    this.failed.close();
+    this.#failed.close();
   }
 
   #log(

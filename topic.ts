@@ -34,6 +34,7 @@ import {
 import { Callbacks } from "./_callbacks.ts";
 import { report } from "./_report.ts";
 import { Subscription } from "./_subscription.ts";
+import { noteBirth } from "./_topic_births.ts";
 import { defaultLogger, type Logger } from "./logger.ts";
 
 /** Options of {@linkcode Topic}. */
@@ -172,6 +173,23 @@ export class TopicOverflowError extends Error {
   }
 }
 
+/** A topic, for those who listen and do not publish. */
+export interface ReadableTopic<T> {
+  /** The last published value, `undefined` before the first. */
+  readonly last: T | undefined;
+  /** How many values were published. */
+  readonly published: number;
+  /** How many subscriptions and callbacks there are. */
+  readonly subscribers: number;
+  /** Subscribes, from this moment on: see {@linkcode Topic.subscribe}. */
+  subscribe(options?: TopicSubscribeOptions): TopicSubscription<T>;
+  /** Calls back with every value: see {@linkcode Topic.onPublish}. */
+  onPublish(
+    callback: (value: T) => unknown,
+    options?: TopicCallbackOptions,
+  ): () => void;
+}
+
 interface Item<T> extends TopicItem<T> {
   dropped: number;
 }
@@ -219,7 +237,7 @@ class Queue<T> extends Subscription<Item<T>> implements TopicSubscription<T> {
  * });
  * ```
  */
-export class Topic<T> implements Disposable {
+export class Topic<T> implements ReadableTopic<T>, Disposable {
   readonly #name: string;
   readonly #logger: Logger;
   // Made when first needed: most topics have no subscriber.
@@ -241,6 +259,7 @@ export class Topic<T> implements Disposable {
     const { name = "topic", logger = defaultLogger } = options;
     this.#name = name;
     this.#logger = logger;
+    noteBirth(this);
   }
 
   /** The last published value, `undefined` before the first. */

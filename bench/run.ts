@@ -37,6 +37,8 @@ const plan: [file: string, ...args: string[]][] = [
   ["sleep"],
   ["background_task"],
   ["background_task", "periodic"],
+  ["task"],
+  ["task", "thread"],
   ["clock"],
   ["clock", "memory", "platform"],
   ["clock", "memory", "longrun"],

@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import process from "node:process";
+import { parentPort } from "node:worker_threads";
 import { Task, type TaskHost } from "../task.ts";
 
 /** What goes wrong in a thread: each name is a way. */
@@ -18,6 +19,10 @@ export type Trouble =
   | "show a function"
   | "stop itself"
   | "say why"
+  | "use its port"
+  | "show and exit"
+  | "show a function late"
+  | "crash before the start"
   | "wait";
 
 /** An error with all that may get lost on the way. */
@@ -38,6 +43,11 @@ export class Troubled extends Task<undefined, unknown> {
     super(host);
     this.#trouble = trouble;
     if (trouble === "fail to begin") throw mishap();
+    if (trouble === "crash before the start") {
+      setTimeout(() => {
+        throw mishap();
+      }, 1);
+    }
   }
 
   override async run(): Promise<void> {
@@ -76,6 +86,18 @@ export class Troubled extends Task<undefined, unknown> {
       case "stop itself":
         this.stop("enough");
         break;
+      case "use its port":
+        parentPort?.postMessage(null);
+        parentPort?.postMessage({ type: "ended" });
+        return;
+      case "show and exit":
+        for (let count = 1; count <= 1000; count++) this.status = count;
+        process.exit(3);
+        break;
+      case "show a function late":
+        this.status = 1;
+        this.status = () => {};
+        throw mishap();
       case "say why":
         this.status = await this.sleep(60_000).catch((error) =>
           `${error.name}: ${error.cause}`

@@ -24,7 +24,7 @@ import { type TaskHost, TaskStopError } from "../task.ts";
 import { TaskContext } from "../task_context.ts";
 import { TaskInitError, type TaskOutcome } from "../task_runner.ts";
 import { ManualClock } from "../testing.ts";
-import type { Topic } from "../topic.ts";
+import type { ReadableTopic } from "../topic.ts";
 import { Counter, type CounterOptions } from "./_task_originals.ts";
 import {
   type Hook,
@@ -35,7 +35,7 @@ import {
 
 const POLICIES = Object.values(MissedLoopPolicy);
 
-function collect<T>(topic: Topic<T>): T[] {
+function collect<T>(topic: ReadableTopic<T>): T[] {
   const values: T[] = [];
   topic.onPublish((value) => values.push(value));
   return values;

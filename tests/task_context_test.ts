@@ -21,6 +21,7 @@ import {
   TaskRunner,
   type TaskRunnerInit,
 } from "../task_runner.ts";
+import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
 import { Act, Deaf, HookedLoop, Idle, TaskRig } from "./_task_rig.ts";
 import { never, reasonOf, watch } from "./_timeout_iterator_rig.ts";
@@ -306,13 +307,13 @@ test("TaskContext.getTask() finds a task by its name, and checks its class", asy
   assertThrows(
     () => context.getTask("idle", Sleeper),
     TypeError,
-    "Cannot get task 'idle' as 'taskClass' must be a class of the task, which is a Idle",
+    "Cannot get task 'idle' as 'taskClass' must be a class of the task, whose class is Idle",
   );
   assertThrows(() => context.getTask("idle", Act), TypeError, "'taskClass'");
   assertThrows(
     () => context.getTask("idle", Idle, IdleRunner),
     TypeError,
-    "Cannot get task 'idle' as 'runner' must be a class of its runner, which is a TaskRunner",
+    "Cannot get task 'idle' as 'runner' must be a class of its runner, whose class is TaskRunner",
   );
   assertThrows(
     () => context.getTask("nobody"),
@@ -456,12 +457,46 @@ test("TaskContext.removeTask() of a task that has failed does not throw its erro
   await rig.context.dispose();
 });
 
+test("TaskContext.dispose() does not hang with a runner whose stop() does", async () => {
+  class Hung extends TaskRunner<Idle> {
+    override stop(): Promise<StopOutcome> {
+      return new Promise(() => {});
+    }
+  }
+  const clock = new ManualClock();
+  const context = new TaskContext({ clock, grace: 50 });
+  const task = await context.makeTask("idle", Idle, [], { runner: Hung });
+  task.start();
+  await clock.advance(0);
+  let isDisposed = false;
+  context.dispose().then(() => isDisposed = true);
+  await clock.advance(99);
+  assertFalse(isDisposed);
+  await clock.advance(1);
+  assert(isDisposed);
+  assert(task.ended);
+});
+
+test("TaskContext.dispose() forgets a task whose runner has another name", async () => {
+  class Renamed extends TaskRunner<Idle> {
+    override get name(): string {
+      return "another";
+    }
+  }
+  const context = new TaskContext();
+  await context.makeTask("one", Idle, [], { runner: Renamed });
+  const two = await context.makeTask("two", Idle, [], { runner: Renamed });
+  assertEquals(await context.removeTask(two), "stopped");
+  await context.dispose();
+  assertEquals(context.tasks, []);
+});
+
 test("TaskContext.removeTask() of a task that is locked is for the owner of the lock alone", async () => {
   const { context } = new TaskRig();
   const mine = await context.makeTask("idle", Idle);
   const theirs = context.getTask("idle");
   await mine.lock();
-  const message = "Cannot remove it as 'idle' is locked by another owner";
+  const message = "Cannot remove task as 'idle' is locked by another owner";
   for (const target of [theirs, "idle"]) {
     await assertRejects(() => context.removeTask(target), LockedError, message);
   }

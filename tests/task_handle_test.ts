@@ -111,7 +111,10 @@ test("Handle of a task is another one each time, over the same task", async () =
   assertEquals(await mine.stop(), "stopped");
   assertEquals(theirs.outcome, "stopped");
   assertStrictEquals(mine.failed, theirs.failed);
-  assertStrictEquals(mine.topics, theirs.topics);
+  assertStrictEquals(
+    mine.topics.settingsUpdated,
+    theirs.topics.settingsUpdated,
+  );
 });
 
 test("Handle is an instance of its runner's class, and shows that", async () => {
@@ -206,7 +209,7 @@ const CHANGES: [
     "its disposal",
     "rejects",
     (task) => task[Symbol.asyncDispose](),
-    "dispose of it",
+    "dispose of task",
   ],
   [
     "a method of a subclass",
@@ -234,13 +237,13 @@ const CHANGES: [
     "its removal",
     "rejects",
     (task, { context }) => context.removeTask(task),
-    "remove it",
+    "remove task",
   ],
   [
     "its removal by name",
     "rejects",
     (_, { context }) => context.removeTask("camera"),
-    "remove it",
+    "remove task",
   ],
 ];
 
@@ -626,7 +629,7 @@ if (hasUsing) {
     await assertRejects(
       () => runInScope(theirs, () => mine.lock()),
       LockedError,
-      "Cannot dispose of it as 'camera' is locked by another owner",
+      "Cannot dispose of task as 'camera' is locked by another owner",
     );
     assert(mine.running);
     await mine.stop();

@@ -618,7 +618,89 @@ test("Task shows its topics by the names of their fields, also inherited ones", 
     "peaks",
     "settingsUpdated",
   ]);
-  assertStrictEquals(task.topics, task.topics);
+  assertStrictEquals(task.topics.counts, task.topics.counts);
+});
+
+test("Task does not end a topic that it was given", async () => {
+  class Consumer extends Task {
+    readonly source: Topic<number>;
+    readonly own: Topic<number> = new Topic();
+
+    constructor(host: TaskHost, source: Topic<number>) {
+      super(host);
+      this.source = source;
+    }
+
+    override run(): void {}
+  }
+  const { context } = new TaskRig();
+  const source = new Topic<number>();
+  const task = await context.makeTask("consumer", Consumer, [source]);
+  const subscription = source.subscribe();
+  const own = task.topics.own.subscribe();
+  task.start();
+  await task.join();
+  source.publish(1);
+  assertEquals((await subscription.next()).value?.value, 1);
+  assertEquals((await own.next()).done, true);
+});
+
+test("Task whose run is a field is a task", async () => {
+  class Arrow extends Task<undefined, string> {
+    override run = (): void => {
+      this.status = "ran";
+    };
+  }
+  const { context } = new TaskRig();
+  const task = await context.makeTask("arrow", Arrow);
+  task.start();
+  await task.join();
+  assertEquals(task.status, "ran");
+});
+
+test("Task that was stopped before cannot be started by those who hear of it", async () => {
+  class Late extends Task {
+    override run(): void {
+      throw new Error("It runs.");
+    }
+
+    constructor(host: TaskHost) {
+      super(host);
+      this.signal.addEventListener("abort", () => {
+        try {
+          task.start();
+        } catch (error) {
+          refusals.push(error);
+        }
+      });
+    }
+  }
+  const refusals: unknown[] = [];
+  const { context } = new TaskRig();
+  const task = await context.makeTask("late", Late);
+  assertEquals(await task.stop(), "stopped");
+  assertEquals(refusals.length, 1);
+  assertEquals(task.running, false);
+});
+
+test("Task says that it was abandoned when the clock has failed it", async () => {
+  const { context, clock } = new TaskRig();
+  class Deaf extends Task {
+    override async run(): Promise<void> {
+      await new Promise(() => {});
+    }
+  }
+  const controller = new AbortController();
+  const { signal } = controller;
+  const task = await context.makeTask("deaf", Deaf, [], { signal });
+  task.start();
+  await clock.advance(0);
+  clock.setTimer = () => {
+    throw new Error("no timers left");
+  };
+  const reasons = await unhandledDuring(() => controller.abort());
+  assertEquals(reasons, []);
+  assertEquals(task.outcome, "abandoned");
 });
 
 test("Task ends its topics with itself, however it ends", async () => {

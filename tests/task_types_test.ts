@@ -31,7 +31,7 @@ import {
   TaskRunner,
   type TaskRunnerInit,
 } from "../task_runner.ts";
-import { Topic } from "../topic.ts";
+import { type ReadableTopic, Topic } from "../topic.ts";
 
 interface Exposure {
   readonly seconds: number;
@@ -118,10 +118,12 @@ test("Types of topics are those of the task's fields, and nothing else is among 
   looksAt(async (context) => {
     const camera = await context.makeTask("camera", Camera);
     const { images, settingsUpdated, statusUpdated } = camera.topics;
-    assertType<IsExact<typeof images, Topic<Uint8Array>>>(true);
-    assertType<IsExact<typeof settingsUpdated, Topic<Exposure>>>(true);
-    assertType<IsExact<typeof statusUpdated, Topic<Progress>>>(true);
-    assertType<IsExact<typeof camera.failed, Topic<TaskRunError>>>(true);
+    assertType<IsExact<typeof images, ReadableTopic<Uint8Array>>>(true);
+    assertType<IsExact<typeof settingsUpdated, ReadableTopic<Exposure>>>(true);
+    assertType<IsExact<typeof statusUpdated, ReadableTopic<Progress>>>(true);
+    assertType<IsExact<typeof camera.failed, ReadableTopic<TaskRunError>>>(
+      true,
+    );
     // @ts-expect-error a number is no topic
     void camera.topics.count;
     // @ts-expect-error topics are not replaced

@@ -12,7 +12,14 @@ import {
 import { test } from "@std/testing/bdd";
 import { assertType, type IsExact } from "@std/testing/types";
 import { TaskThread } from "../_thread_host.ts";
-import { Board, type FromThread, type ToThread } from "../_thread_messages.ts";
+import {
+  Board,
+  type FromThread,
+  openEnvelope,
+  type ToThread,
+} from "../_thread_messages.ts";
+import { pack, unpack } from "../_packed.ts";
+import { sleep } from "../cancellation.ts";
 import { LockedError } from "../lock.ts";
 import { MissedLoopPolicy } from "../missed_loop_policy.ts";
 import {
@@ -25,10 +32,11 @@ import {
   TaskRunError,
   type TaskRunner,
 } from "../task_runner.ts";
-import type { Topic } from "../topic.ts";
+import type { ReadableTopic } from "../topic.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 import type { Counter } from "./_thread_counter.ts";
+import type { Figures } from "./_thread_figures.ts";
 import type Late from "./_thread_late.ts";
 import type { First } from "./_thread_pair.ts";
 import type { Trouble, Troubled } from "./_thread_troubles.ts";
@@ -58,7 +66,10 @@ function makeTroubled(context: TaskContext, trouble: Trouble) {
 }
 
 /** Waits until the topic has published a value of at least so much. */
-async function reach(topic: Topic<number>, least: number): Promise<void> {
+async function reach(
+  topic: ReadableTopic<number>,
+  least: number,
+): Promise<void> {
   for await (const { value } of topic.subscribe()) {
     if (value >= least) return;
   }
@@ -152,13 +163,15 @@ test("Thread task sends no status while one is on its way, and the newest then",
   const board = new Board();
   const sent: FromThread[] = [];
   let told = Promise.withResolvers<void>();
-  let send: (message: ToThread) => void = () => {};
+  let deliver: (envelope: unknown) => void = () => {};
+  const send = (message: ToThread): void => deliver({ longrun: message });
   new TaskThread({
-    post: (message) => {
-      sent.push(message as FromThread);
+    post: (envelope) => {
+      const message = openEnvelope<FromThread>(envelope);
+      if (message !== undefined) sent.push(message);
       told.resolve();
     },
-    onMessage: (callback) => send = callback,
+    onMessage: (callback) => deliver = callback,
     onError: () => {},
     onExit: () => {},
   });
@@ -258,14 +271,119 @@ test("Thread task that exits fails", async () => {
   }
 });
 
-test("Thread task that shows what cannot be copied fails", async () => {
+for (const trouble of ["show a function", "show a function late"] as const) {
+  test(`Thread task that shows what cannot be copied fails: ${trouble}`, async () => {
+    await using context = new TaskContext();
+    const task = await makeTroubled(context, trouble);
+    task.start();
+    const { cause } = await assertRejects(() => task.join(), TaskRunError);
+    assertInstanceOf(cause, Error);
+    assertStringIncludes(cause.message, "cloned");
+  });
+}
+
+test("Thread task that uses the port of its thread disturbs nobody", async () => {
   await using context = new TaskContext();
-  const task = await makeTroubled(context, "show a function");
+  const task = await makeTroubled(context, "use its port");
   task.start();
-  const { cause } = await assertRejects(() => task.join(), TaskRunError);
-  assertInstanceOf(cause, DOMException);
-  assertEquals(cause.name, "DataCloneError");
-  assertEquals(task.status, undefined);
+  await task.join();
+  assertEquals(task.outcome, "completed");
+});
+
+test("Thread task knows its own figures, and what it has published before", async () => {
+  await using context = new TaskContext();
+  const task = await context.makeTask<typeof Figures>(
+    "figures",
+    moduleOf("figures"),
+    [],
+    thread,
+  );
+  assertEquals(task.topics.steps.last, "made");
+  assertEquals(task.topics.steps.published, 1);
+  assertEquals(task.topics.settingsUpdated.published, 0);
+  task.start();
+  await task.join();
+  assertEquals(task.status?.rounds, 1);
+  assertEquals(task.status?.overruns, 0);
+});
+
+test("Thread task that exits has shown its last status before", async () => {
+  await using context = new TaskContext();
+  const task = await makeTroubled(context, "show and exit");
+  task.start();
+  await assertRejects(() => task.join(), TaskRunError);
+  assertEquals(task.status, 1000);
+});
+
+test("Thread task that crashes before it is started is reported once", async () => {
+  const logger = new RecordingLogger();
+  const context = new TaskContext({ logger });
+  await makeTroubled(context, "crash before the start");
+  await sleep(300);
+  await context.dispose();
+  assertEquals(logger.of("error").length, 1);
+  assertStringIncludes(logger.of("error")[0] ?? "", "lens cap on");
+});
+
+test("Thread task gets settings one after the other, the newest last", async () => {
+  await using context = new TaskContext();
+  const counter = await makeCounter(context, 1);
+  counter.start();
+  await reach(counter.topics.counted, 1);
+  const taken: number[] = [];
+  counter.topics.settingsUpdated.onPublish(({ step }) => taken.push(step));
+  for (let step = 1; step <= 1000; step++) counter.setSettings({ step });
+  while (counter.pendingSettings !== undefined) {
+    await sleep(1);
+    const { settings, pendingSettings = settings } = counter;
+    assertEquals(pendingSettings.step, 1000);
+  }
+  assertEquals(counter.settings, { step: 1000 });
+  assert(taken.length <= 3, `${taken}`);
+  assertEquals(taken.at(-1), 1000);
+});
+
+test("Thread task tells of itself after it was killed", async () => {
+  await using context = new TaskContext({ grace: 50 });
+  const task = await makeTroubled(context, "be busy for ever");
+  const states: string[] = [];
+  task.start();
+  for await (const { state } of task.states()) {
+    states.push(state);
+    if (state === "running") task.stop();
+  }
+  assertEquals(
+    states,
+    ["stopped", "starting", "running", "stopping", "stopped"]
+      .slice(5 - states.length),
+  );
+  assertEquals(task.running, false);
+  assertEquals(task.outcome, "abandoned");
+});
+
+test("Errors that lead to each other are packed in bounds", () => {
+  const error: Error & Record<string, unknown> = Object.assign(
+    new Error("circle"),
+  );
+  for (let index = 0; index < 12; index++) error[`self${index}`] = error;
+  const { self0 } = unpack(pack(error)) as typeof error;
+  assertEquals(self0, "Error: circle");
+
+  const errors = Array.from({ length: 150 }, () => new Error("one of many"));
+  for (const one of errors) Object.assign(one, { siblings: errors });
+  const all = unpack(pack(new AggregateError(errors))) as AggregateError;
+  assertEquals(all.errors.length, 150);
+
+  const hostile = new Error("hostile", { cause: new TypeError("cause") });
+  Object.defineProperty(hostile, "secret", {
+    get: () => {
+      throw new Error("hidden");
+    },
+    enumerable: true,
+  });
+  const copy = unpack(pack(hostile)) as Error;
+  assertEquals(copy.message, "hostile");
+  assertInstanceOf(copy.cause, TypeError);
 });
 
 test("Thread task has a lock as any other", async () => {
@@ -295,10 +413,7 @@ test("Thread task is the class that the module exports, by name or alone", async
     ["Third", "exports no task class 'Third'"],
   ];
   for (const [exportName, complaint] of bad) {
-    const options = { thread: true, exportName } as MakeThreadTaskOptions<
-      First,
-      TaskRunner<First>
-    >;
+    const options = { thread: true, exportName } as MakeThreadTaskOptions;
     const error = await assertRejects(
       () => context.makeTask<typeof First>("bad", url, [], options),
       TaskInitError,
@@ -366,7 +481,9 @@ test("Thread task has the types of its class", async () => {
   await using context = new TaskContext();
   const counter = await makeCounter(context);
   assertType<IsExact<typeof counter.status, { count: number }>>(true);
-  assertType<IsExact<typeof counter.topics.counted, Topic<number>>>(true);
+  assertType<IsExact<typeof counter.topics.counted, ReadableTopic<number>>>(
+    true,
+  );
   // @ts-expect-error: No such setting.
   const wrong: Parameters<typeof counter.setSettings>[0] = { steps: 1 };
   assertEquals(wrong, { steps: 1 } as never);
