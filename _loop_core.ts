@@ -10,6 +10,7 @@ import { isPromiseLike } from "./_promise_fanout.ts";
 import { report } from "./_report.ts";
 import { CancelScope, isCancellation, sleep } from "./cancellation.ts";
 import type { Logger } from "./logger.ts";
+import type { LoopFunction, LoopOutcome, LoopRound } from "./loop.ts";
 import type { Deadline } from "./missed_loop_policy.ts";
 import {
   type JoinOptions,
@@ -17,23 +18,22 @@ import {
   type StopOptions,
   type StopOutcome,
 } from "./run_state.ts";
-import type { Tick } from "./ticks.ts";
-
-/** How a loop has ended. */
-export type LoopOutcome = "stopped" | "terminated" | "failed";
 
 /** What a loop does besides its rounds. Loops that say nothing share one. */
 export interface LoopManners {
   readonly name: string;
   readonly grace: number;
   readonly logger: Logger;
-  readonly onMissed: ((round: Round) => unknown) | undefined;
+  readonly onMissed: ((round: LoopRound) => unknown) | undefined;
   readonly onError: ((error: unknown) => unknown) | undefined;
   readonly onEnd: (() => unknown) | undefined;
 }
 
-/** What a round is told. The functions are made by those that ask for them. */
-export class Round implements Tick {
+/**
+ * What a round is told. Its functions work without it, as those of an object
+ * literal do, but cost nothing unless they are asked for.
+ */
+class Round implements LoopRound {
   readonly index: number;
   readonly scheduled: number;
   readonly late: number;
@@ -89,15 +89,17 @@ export class LoopCore extends Metronome implements AbortNode {
   missed = 0;
   overruns = 0;
   worstLateness = 0;
-  readonly #work: (round: Round) => unknown;
+  readonly #work: LoopFunction;
   readonly #manners: LoopManners;
+  /** Whether a round is in flight. */
   #isBusy = false;
+  #isAskedToStop = false;
   #scope: CancelScope | undefined = undefined;
   #reason: unknown = undefined;
   #watched: Watched | undefined = undefined;
 
   constructor(
-    work: (round: Round) => unknown,
+    work: LoopFunction,
     period: number,
     first: number,
     signal: AbortSignal | undefined,
@@ -107,12 +109,8 @@ export class LoopCore extends Metronome implements AbortNode {
     super(period, pace);
     this.#work = work;
     this.#manners = manners;
-    if (signal?.aborted) {
-      this.state = RunState.Stopping;
-      this.#reason = signal.reason;
-    } else if (signal !== undefined) {
-      fanoutOf(signal).add(this);
-    }
+    if (signal?.aborted) this.#enterStopping(signal.reason);
+    else if (signal !== undefined) fanoutOf(signal).add(this);
     // In a turn of its own: whoever starts a loop is never run into.
     queueMicrotask(() => this.#start(first));
   }
@@ -135,13 +133,9 @@ export class LoopCore extends Metronome implements AbortNode {
   get signal(): AbortSignal {
     if (this.#scope === undefined) {
       this.#scope = new CancelScope();
-      if (this.#isStopping) this.#scope.abort(this.#reason);
+      if (this.#isAskedToStop) this.#scope.abort(this.#reason);
     }
     return this.#scope.signal;
-  }
-
-  get #isStopping(): boolean {
-    return this.state === RunState.Stopping;
   }
 
   sleep(ms: number): Promise<void> {
@@ -178,7 +172,7 @@ export class LoopCore extends Metronome implements AbortNode {
   }
 
   override run(): void {
-    if (this.#isStopping) {
+    if (this.#isAskedToStop) {
       this.#abandon();
       return;
     }
@@ -219,13 +213,13 @@ export class LoopCore extends Metronome implements AbortNode {
 
   #start(first: number): void {
     if (this.hasEnded) return;
-    if (this.#isStopping) this.#end("stopped");
+    if (this.#isAskedToStop) this.#end("stopped");
     else this.#proceed(first);
   }
 
   #leaveRound(): void {
     this.#isBusy = false;
-    if (this.#isStopping) this.#end("stopped");
+    if (this.#isAskedToStop) this.#end("stopped");
     else this.#proceed();
   }
 
@@ -248,15 +242,18 @@ export class LoopCore extends Metronome implements AbortNode {
   }
 
   #askToStop(reason: unknown): void {
-    if (this.hasEnded || this.#isStopping) return;
-    if (!this.#isBusy) {
-      this.#end("stopped");
-      return;
-    }
+    if (this.hasEnded || this.#isAskedToStop) return;
+    this.#enterStopping(reason);
+    this.#scope?.abort(reason);
+    if (!this.#isBusy) this.#end("stopped");
+  }
+
+  #enterStopping(reason: unknown): void {
+    this.cancel();
     this.fanout?.delete(this);
     this.state = RunState.Stopping;
+    this.#isAskedToStop = true;
     this.#reason = reason;
-    this.#scope?.abort(reason);
   }
 
   #abandon(): void {
@@ -264,37 +261,43 @@ export class LoopCore extends Metronome implements AbortNode {
     this.isAbandoned = true;
     this.cancel();
     this.#log("warn", "was abandoned: it did not end when stopped", {});
-    this.#finish();
+    this.#tellOver();
   }
 
   #fail(error: unknown): void {
-    if (this.#isStopping && isCancellation(error, this.signal)) {
+    if (isCancellation(error, this.signal)) {
       this.#end("stopped");
       return;
     }
-    const { failure, over } = this.#watched ??= new Watched();
-    if (over.waiting > 0) failure.see();
+    this.#settle("failed");
+    const { failure } = this.#watched ??= new Watched();
     const { onError } = this.#manners;
-    if (onError !== undefined) failure.see();
+    if (onError !== undefined) {
+      failure.see();
+      this.#callHook("onError", () => onError(error));
+    }
     failure.record(
       { error },
       (error) => this.#log("error", "failed", { error }),
     );
-    this.#end("failed");
-    if (onError !== undefined) this.#callHook("onError", () => onError(error));
+    if (!this.isAbandoned) this.#tellOver();
   }
 
   #end(outcome: LoopOutcome): void {
+    this.#settle(outcome);
+    if (!this.isAbandoned) this.#tellOver();
+  }
+
+  #settle(outcome: LoopOutcome): void {
     this.#isBusy = false;
     this.cancel();
     this.fanout?.delete(this);
     this.outcome = outcome;
     this.state = outcome === "failed" ? RunState.Errored : RunState.Stopped;
     this.#watched?.ended.open();
-    if (!this.isAbandoned) this.#finish();
   }
 
-  #finish(): void {
+  #tellOver(): void {
     this.#watched?.over.open();
     const { onEnd } = this.#manners;
     if (onEnd !== undefined) this.#callHook("onEnd", onEnd);

@@ -147,7 +147,7 @@ export interface LoopStatistics {
   readonly rounds: number;
   /** How many rounds were lost because others overran. */
   readonly missed: number;
-  /** How many rounds have taken their whole period or more. */
+  /** How often a round was due already when the one before it had ended. */
   readonly overruns: number;
   /** The worst lateness of a round, in milliseconds. */
   readonly worstLateness: number;
@@ -187,22 +187,45 @@ function checkManners(
 }
 
 /**
- * A function that is called once a period: what {@linkcode loop} returns.
+ * A function called once a period, until somebody stops it: what
+ * {@linkcode loop} returns.
+ *
+ * Rounds never overlap: a round that returns a promise lasts until that has
+ * settled. When a round takes its whole period or more the policy decides what
+ * follows. The places of the rounds do not drift.
+ *
+ * **When to use.** For small periodic work, also thousands of it: an idle loop
+ * is one object of half a kilobyte, it has no promise and no timer of its own.
+ * For rounds that are pulled use `ticks()`; for restarts after a failure, or
+ * states that others follow, a `BackgroundTask`.
+ *
+ * **Gotchas.** A round that never looks at its signal cannot be ended: `stop()`
+ * gives up after its grace and says `"abandoned"`. A round must not await the
+ * `stop()` or `join()` of its own loop; it has `round.stop()`. Rounds that all
+ * overrun still leave a turn of the event loop in between, a millisecond or two
+ * on most platforms.
  */
 export class Loop implements AsyncDisposable {
   readonly #core: LoopCore;
 
   /**
    * Starts a loop. The first round begins soon after, not within this call.
+   *
+   * @param fn The work. What it throws ends the loop and is kept in
+   * {@linkcode Loop.exception}.
+   * @param options The period, what follows an overrun, and what stops the loop.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If `period` is not positive and finite, `first`
+   * negative or infinite, or `grace` negative.
    */
-  constructor(work: LoopFunction, options: LoopOptions) {
+  constructor(fn: LoopFunction, options: LoopOptions) {
     const doing = "create loop";
-    checkFunction(doing, "fn", work);
+    checkFunction(doing, "fn", fn);
     const pace = checkPace(doing, options);
     const { period, first = 0, signal } = options;
     checkPositiveFinite(doing, "period", period);
     const manners = checkManners(doing, options, this);
-    this.#core = new LoopCore(work, period, first, signal, pace, manners);
+    this.#core = new LoopCore(fn, period, first, signal, pace, manners);
   }
 
   /** The name of the loop. */
@@ -210,7 +233,7 @@ export class Loop implements AsyncDisposable {
     return this.#core.name;
   }
 
-  /** The current state. */
+  /** The current state: `"starting"` until the first round begins. */
   get state(): RunState {
     return this.#core.state;
   }
@@ -251,16 +274,46 @@ export class Loop implements AsyncDisposable {
     return this.#core.period;
   }
 
+  /**
+   * Changes the period and keeps the phase: the next round comes the new period
+   * after the place of the last one, also when it is waited for already. When
+   * that has passed the policy decides, as after a round that took too long.
+   *
+   * @throws {TypeError} If it is not a number.
+   * @throws {RangeError} If it is not positive and finite.
+   */
   set period(period: number) {
     checkPositiveFinite("change period", "period", period);
     this.#core.period = period;
   }
 
+  /**
+   * Stops the loop: between two rounds it ends within this call; a round in
+   * flight sees its signal abort and is waited for.
+   *
+   * Any number of calls from anywhere, at any moment, all wait for the same
+   * end, each for its own grace. The first reason counts.
+   *
+   * @param options Why, and how long to wait for a round to end.
+   * @returns `"stopped"` when the loop has ended, also by an error or before;
+   * `"abandoned"` when its round had not ended within the grace.
+   * @throws {TypeError} If an option is of the wrong type.
+   * @throws {RangeError} If `grace` is negative or `NaN`.
+   */
   async stop(options: StopOptions = {}): Promise<StopOutcome> {
     checkStopOptions("stop", options);
     return await this.#core.stop(options);
   }
 
+  /**
+   * Waits until the loop has ended, or until a stop has abandoned it.
+   *
+   * @param options What ends the wait early. The loop goes on.
+   * @returns A promise that resolves when the loop was stopped, terminated or
+   * abandoned; {@linkcode Loop.outcome} and {@linkcode Loop.abandoned} tell.
+   * @throws {unknown} What a round has thrown.
+   * @throws {AbortSignal["reason"]} If the signal aborts first.
+   */
   async join(options: JoinOptions = {}): Promise<void> {
     checkOptions("join", options);
     checkSignal("join", options.signal);
@@ -274,6 +327,76 @@ export class Loop implements AsyncDisposable {
   }
 }
 
+/**
+ * Calls a function once a period, from now on: the first time soon after, not
+ * within this call.
+ *
+ * ```text
+ * loop()   first      first + period
+ *   |--------#####--------#############X----  a round lasts until its promise
+ *                                             settles; policy: what follows X
+ * ```
+ *
+ * @param fn The work. A promise that it returns is waited for; what it throws
+ * ends the loop.
+ * @param options The period, what follows an overrun, and what stops the loop.
+ * @returns The loop, which has started.
+ * @throws {TypeError} If an argument is of the wrong type.
+ * @throws {RangeError} If `period` is not positive and finite, `first`
+ * negative or infinite, or `grace` negative.
+ *
+ * @example Thousands of loops, stopped by one signal
+ * ```ts
+ * import { loop } from "@longrun/tasks/loop";
+ * import { assert } from "@std/assert";
+ *
+ * const night = new AbortController();
+ * const { signal } = night;
+ * const loops = Array.from(
+ *   { length: 1000 },
+ *   () => loop(() => {}, { period: 60_000, signal }),
+ * );
+ * night.abort("dawn");
+ * assert(loops.every(({ outcome }) => outcome === "stopped"));
+ * ```
+ *
+ * @example A round knows what was missed before it
+ * ```ts
+ * import { loop } from "@longrun/tasks/loop";
+ * import { ManualClock } from "@longrun/tasks/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const clock = new ManualClock();
+ * const seen: [at: number, late: number, missed: number][] = [];
+ * await using exposures = loop(async ({ index, late, missed, sleep }) => {
+ *   seen.push([clock.now(), late, missed]);
+ *   await sleep(index === 1 ? 250 : 10);
+ * }, { period: 100, clock });
+ *
+ * await clock.advance(450);
+ * assertEquals(seen, [[0, 0, 0], [100, 0, 0], [350, 150, 1], [400, 0, 0]]);
+ * assertEquals(exposures.statistics.overruns, 1);
+ * ```
+ *
+ * @example Its period may change while it runs
+ * ```ts
+ * import { loop } from "@longrun/tasks/loop";
+ * import { ManualClock } from "@longrun/tasks/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const clock = new ManualClock();
+ * const times: number[] = [];
+ * const guide = loop(() => {
+ *   times.push(clock.now());
+ * }, { period: 100, clock });
+ *
+ * await clock.advance(150);
+ * guide.period = 80; // the round of 200 comes at 180
+ * await clock.advance(110);
+ * assertEquals(times, [0, 100, 180, 260]);
+ * assertEquals(await guide.stop(), "stopped");
+ * ```
+ */
 export function loop(fn: LoopFunction, options: LoopOptions): Loop {
   return new Loop(fn, options);
 }
