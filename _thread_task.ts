@@ -287,9 +287,10 @@ export class ThreadTask<T extends AnyTask> implements TaskBody<T> {
     const details = packed?.map(([key, value]) =>
       [key, unpack(value)] as const
     );
+    // Without a second argument where there was none: a console would show it.
+    const rest = details === undefined ? [] : [Object.fromEntries(details)];
     callHook(
-      () =>
-        this.#logger[level](sentence, details && Object.fromEntries(details)),
+      () => this.#logger[level](sentence, ...rest),
       (error) => console.error(sentence, error),
     );
   }

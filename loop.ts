@@ -331,12 +331,6 @@ export class Loop implements AsyncDisposable {
  * Calls a function once a period, from now on: the first time soon after, not
  * within this call.
  *
- * ```text
- * loop()   first      first + period
- *   |--------#####--------#############X----  a round lasts until its promise
- *                                             settles; policy: what follows X
- * ```
- *
  * @param fn The work. A promise that it returns is waited for; what it throws
  * ends the loop.
  * @param options The period, what follows an overrun, and what stops the loop.

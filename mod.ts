@@ -3,7 +3,8 @@
 
 /**
  * Primitives for work that runs long: background tasks, loops with a period,
- * streams that may stall. One cancellation model, no dependencies.
+ * tasks with settings and a status in this thread or another, topics, locks,
+ * streams that may stall, precise time. One cancellation model, no dependencies.
  *
  * ```ts
  * import { BackgroundTask, StreamingTask } from "@longrun/tasks";

@@ -122,6 +122,88 @@ const tables: Table[] = [
     columns: tasks("periodic tasks", "bare async loop and setTimeout"),
   },
   {
+    title: "Loops that wait for an hour",
+    text:
+      "Ten thousand of them (a thousand for croner): microseconds each to " +
+      "make, milliseconds to stop them all, by one signal where there is one, " +
+      "and bytes of each while it waits; a process each.",
+    rows: "loop",
+    columns: [
+      {
+        table: "idle loops",
+        column: "create",
+        head: "make",
+        digits: 2,
+        floor: { row: INTERVAL },
+      },
+      { table: "idle loops", column: "stop", head: "stop", digits: 1 },
+      { table: "idle loops", column: "bytes", head: "bytes" },
+    ],
+  },
+  ...[5, 10].flatMap((period): Table[] => {
+    const table = `loops of ${period} ms`;
+    return [
+      {
+        title: `Loops of ${period} ms: keeping the rate`,
+        text: `Over 5 s: rounds of ${5000 / period}, and the drift, which is ` +
+          "by how many milliseconds they have left the grid.",
+        rows: "loop",
+        columns: [
+          { table, column: "rounds", head: "rounds" },
+          { table, column: "drift", head: "drift", digits: 1 },
+        ],
+      },
+      {
+        title: `Loops of ${period} ms: jitter and load`,
+        text: "The 99th percentile of the deviation from the period in " +
+          "milliseconds, and the load of one processor in percent.",
+        rows: "loop",
+        columns: [
+          { table, column: "p99", head: "jitter", digits: 1 },
+          {
+            table,
+            column: "cpu",
+            head: "load",
+            digits: 2,
+            floor: { row: INTERVAL },
+          },
+        ],
+      },
+    ];
+  }),
+  {
+    title: "Loops of 1 ms",
+    text:
+      "Over 5 s: rounds of 5000, the 99th percentile of the deviation from " +
+      "the period in milliseconds, and the load of one processor in percent, " +
+      "with all threads; medians of three times.",
+    rows: "loop",
+    columns: [
+      { table: "rate of 1 ms", column: "rounds", head: "rounds" },
+      { table: "rate of 1 ms", column: "jitter", head: "jitter", digits: 2 },
+      { table: "rate of 1 ms", column: "load", head: "load", digits: 1 },
+    ],
+  },
+  {
+    title: "What follows a stall",
+    text: "A round of 110 ms in a loop of 20 ms: when the rounds after it " +
+      "begin, in milliseconds after its beginning.",
+    rows: "loop",
+    columns: [],
+    words: { table: "stall", column: "rounds", head: "next rounds" },
+  },
+  {
+    title: "One loop",
+    text: "Microseconds from `loop()` to the first round, and to stop and " +
+      "join; milliseconds to stop and join a thousand.",
+    rows: "loop",
+    columns: [
+      { table: "one loop", column: "start", head: "start", digits: 1 },
+      { table: "one loop", column: "stop", head: "stop", digits: 1 },
+      { table: "one loop", column: "stopAll", head: "stop all", digits: 1 },
+    ],
+  },
+  {
     title: "Tasks with settings and a status",
     text: "A `LoopTask` that sleeps for an hour, in a `TaskContext`: " +
       "microseconds to make it, to start it up to its first round, and to " +
@@ -222,12 +304,14 @@ function words(all: AllFigures, row: string, spec: Column): string {
   return [...said].map(([runtime, word]) => `${runtime}: ${word}`).join(", ");
 }
 
+const NONE = { table: "" };
+
 const line = (cells: string[]): string => `| ${cells.join(" | ")} |`;
 
 function show(all: AllFigures, table: Table): string[] {
   const rows = new Set<string>();
   for (const figures of all.values()) {
-    for (const { table: id } of table.columns) {
+    for (const { table: id } of [...table.columns, table.words ?? NONE]) {
       for (const row of figures.get(id)?.keys() ?? []) rows.add(row);
     }
   }
@@ -372,6 +456,66 @@ const goals: Goal[] = [
       Math.abs(figure(figures, "rate", "longrun BackgroundTask", "drift")),
   },
 ];
+
+for (const period of [5, 10]) {
+  const table = `loops of ${period} ms`;
+  goals.push({
+    text: `A loop of ${period} ms is at most a period off its grid after 5 s`,
+    atMost: period,
+    digits: 1,
+    runtimes: everywhere,
+    measure: (figures) =>
+      Math.abs(figure(figures, table, "longrun loop", "drift")),
+  }, {
+    text: "… and takes at most 1.5 times the processor time of `setInterval`",
+    atMost: 1.5,
+    runtimes: everywhere,
+    measure: (figures) =>
+      figure(figures, table, "longrun loop", "cpu") /
+      figure(figures, table, INTERVAL, "cpu"),
+  });
+}
+
+for (
+  const [column, most, text, digits] of [
+    ["bytes", 1000, "A loop that waits takes at most 1000 bytes", 0],
+    ["create", 4, "… and at most 4 µs to make", 2],
+    ["stop", 30, "10 000 loops are stopped by one signal within 30 ms", 1],
+  ] as const
+) {
+  goals.push({
+    text,
+    atMost: most,
+    digits,
+    runtimes: ["Deno"],
+    measure: (figures) => figure(figures, "idle loops", "longrun loop", column),
+  });
+}
+
+const PRECISE = "longrun ticks, precise clock";
+
+for (
+  const [column, limits, text, digits] of [
+    [
+      "rounds",
+      { atLeast: 4950 },
+      "A loop of 1 ms has at least 4950 rounds of 5000",
+      0,
+    ],
+    ["drift", { atMost: 1 }, "… is less than a period off its grid", 2],
+    ["jitter", { atMost: 0.25 }, "… has a jitter of at most 0.25 ms", 2],
+    ["load", { atMost: 10 }, "… and takes at most 10 % of a processor", 1],
+  ] as const
+) {
+  goals.push({
+    text,
+    ...limits,
+    digits,
+    runtimes: ["Deno"],
+    measure: (figures) =>
+      Math.abs(figure(figures, "rate of 1 ms", PRECISE, column)),
+  });
+}
 
 /** What QMI 0.54 has taken, on Python 3.11 and a machine like this one. */
 const original = { start: 53, stop: 142, kibibytes: 75, stopAll: 110 };

@@ -4,9 +4,9 @@
  * What loops cost that wait for an hour, and how loops of 5 and 10 ms keep
  * their rate.
  *
- * Without arguments: making and stopping ten thousand, what follows a stall,
- * and the time to start and stop one. With `rates`: the short periods. With
- * `memory` and a name: the heap of one that waits.
+ * Without arguments: what follows a stall, and the time to start and stop a
+ * loop. With `rates`: the short periods. With `idle` and a name: making and
+ * stopping ten thousand that wait, and the heap of each.
  *
  * @module
  */
@@ -171,10 +171,13 @@ const peers: Record<string, () => Loops> = {
   ),
 };
 
+/** It is so heavy that fewer must do. */
+const HEAVY = "croner";
+
 const idlePeers: Record<string, () => Loops> = {
   ...peers,
   // It counts in whole seconds, and has no intervals below.
-  "croner": handled<Cron>(
+  [HEAVY]: handled<Cron>(
     (round) =>
       new Cron("0 0 * * * *", () => {
         round();
@@ -183,14 +186,12 @@ const idlePeers: Record<string, () => Loops> = {
   ),
 };
 
-/** What is so heavy that fewer must do. */
-const countOf = (name: string): number =>
-  name === "croner" ? COUNT / 10 : COUNT;
-
 const nothing = () => {};
 
-async function makeAndStop(name: string, make: () => Loops) {
-  const count = countOf(name);
+async function makeAndStop(
+  make: () => Loops,
+  count: number,
+): Promise<Measurement> {
   const loops = make();
   const began = performance.now();
   for (let index = 0; index < count; index++) loops.start(nothing, HOUR);
@@ -205,20 +206,7 @@ async function makeAndStop(name: string, make: () => Loops) {
   };
 }
 
-async function makeAndStopAll(): Promise<void> {
-  const cases: Case[] = Object.entries(idlePeers).map(([name, make]) => ({
-    name,
-    measure: () => makeAndStop(name, make),
-  }));
-  for (const [name, { median }] of await alternate(cases, ROUNDS)) {
-    report("idle loops", name, median);
-  }
-}
-
-async function weigh(name: string): Promise<void> {
-  const make = idlePeers[name];
-  if (make === undefined) throw new Error(`There is no "${name}"`);
-  const count = countOf(name);
+async function weigh(make: () => Loops, count: number): Promise<number> {
   // What is made once, code among it, is made before.
   const few = make();
   for (let index = 0; index < 100; index++) few.start(nothing, HOUR);
@@ -227,9 +215,22 @@ async function weigh(name: string): Promise<void> {
   const before = await heapUsed();
   for (let index = 0; index < count; index++) loops.start(nothing, HOUR);
   await settle(20);
-  report("idle loops", name, { bytes: (await heapUsed() - before) / count });
+  const bytes = (await heapUsed() - before) / count;
   await few.stop();
   await loops.stop();
+  return bytes;
+}
+
+/** In a process of its own: some leave behind what slows down the others. */
+async function idle(name: string): Promise<void> {
+  const make = idlePeers[name];
+  if (make === undefined) throw new Error(`There is no "${name}"`);
+  const count = name === HEAVY ? COUNT / 10 : COUNT;
+  const bytes = await weigh(make, count);
+  const measure = () => makeAndStop(make, count);
+  for (const [, { median }] of await alternate([{ name, measure }], ROUNDS)) {
+    report("idle loops", name, { ...median, bytes });
+  }
 }
 
 const DURATION = 5000;
@@ -362,10 +363,9 @@ async function startAndStopOnes(): Promise<void> {
 }
 
 const [mode, name = ""] = process.argv.slice(2);
-if (mode === "memory") await weigh(name);
+if (mode === "idle") await idle(name);
 else if (mode === "rates") await keepRates();
 else {
-  await makeAndStopAll();
   await stallAll();
   await startAndStopOnes();
 }

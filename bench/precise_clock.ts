@@ -24,17 +24,18 @@ import {
 
 const PERIOD = 1;
 const DURATION = 5000;
-const ROUNDS = 5;
+const ROUNDS = 3;
 
 type Stop = () => unknown;
-type Loop = (round: () => void) => Stop;
+/** A loop that calls with the number of the period in each of them. */
+type Loop = (round: (index: number) => void) => Stop;
 
 function loopOnTicks(makeClock?: () => Clock & AsyncDisposable): Loop {
   return (round) => {
     const clock = makeClock?.();
     const rounds = ticks(PERIOD, { clock, policy: "skip" });
     const loop = async () => {
-      for await (const _ of rounds) round();
+      for await (const { index } of rounds) round(index);
     };
     const ended = loop();
     return async () => {
@@ -47,7 +48,8 @@ function loopOnTicks(makeClock?: () => Clock & AsyncDisposable): Loop {
 
 const loops: Record<string, Loop> = {
   "bare setInterval": (round) => {
-    const timer = setInterval(round, PERIOD);
+    let index = 0;
+    const timer = setInterval(() => round(index++), PERIOD);
     return () => clearInterval(timer);
   },
   "longrun ticks, system clock": loopOnTicks(),
@@ -55,11 +57,13 @@ const loops: Record<string, Loop> = {
   "spinning": (round) => {
     let stopped = false;
     const loop = async () => {
-      let due = performance.now();
+      const begin = performance.now();
+      let index = 0;
       while (!stopped) {
+        const due = begin + index * PERIOD;
         while (performance.now() < due);
-        due += PERIOD * Math.ceil((performance.now() - due) / PERIOD);
-        round();
+        round(index);
+        index = Math.floor((performance.now() - begin) / PERIOD) + 1;
         // Otherwise nobody else would ever run.
         await new Promise<void>((resolve) => setImmediate(resolve));
       }
@@ -72,14 +76,20 @@ const loops: Record<string, Loop> = {
   },
 };
 
+const passed = (times: number[]): number =>
+  (times.at(-1) ?? NaN) - (times[0] ?? NaN);
+
 async function keepRate(loop: Loop): Promise<Measurement> {
   const times: number[] = [];
-  const stop = loop(() => {
+  const places: number[] = [];
+  const stop = loop((index) => {
     times.push(performance.now());
+    places.push(index * PERIOD);
   });
   // The first rounds also compile the code and start the helper.
   await settle(500);
   times.length = 0;
+  places.length = 0;
   const before = process.cpuUsage();
   const began = performance.now();
   await settle(DURATION);
@@ -89,14 +99,10 @@ async function keepRate(loop: Loop): Promise<Measurement> {
   const intervals = times.slice(1).map((time, index) =>
     time - (times[index] ?? NaN)
   );
-  // Periods that were left out are missing rounds, but no drift.
-  const drifts = intervals.map((interval) =>
-    interval - Math.round(interval / PERIOD) * PERIOD
-  );
   const deviations = intervals.map((interval) => Math.abs(interval - PERIOD));
   return {
     rounds: times.length / duration * DURATION,
-    drift: drifts.reduce((sum, drift) => sum + drift, 0),
+    drift: passed(times) - passed(places),
     typical: percentile(deviations, 0.5),
     jitter: percentile(deviations, 0.99),
     load: (user + system) / 1000 / duration * 100,

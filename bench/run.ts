@@ -37,6 +37,22 @@ const plan: [file: string, ...args: string[]][] = [
   ["sleep"],
   ["background_task"],
   ["background_task", "periodic"],
+  ["loop"],
+  ["loop", "rates"],
+  ...[
+    "bare setInterval",
+    "longrun loop",
+    "longrun ticks",
+    "node:timers/promises",
+    "set-interval-async",
+    "toad-scheduler",
+    "driftless",
+    "rxjs interval",
+    "ix interval",
+    "effect fixed",
+    "croner",
+  ].map((name): [string, string, string] => ["loop", "idle", name]),
+  ["precise_clock"],
   ["task"],
   ["task", "thread"],
   ["clock"],
@@ -47,13 +63,17 @@ const plan: [file: string, ...args: string[]][] = [
 const peers = [
   "abortable-iterator",
   "cockatiel",
+  "croner",
   "delay",
+  "driftless",
   "effect",
   "effection",
   "ix",
   "p-map",
   "p-timeout",
   "rxjs",
+  "set-interval-async",
+  "toad-scheduler",
 ];
 
 interface Runtime {
@@ -125,7 +145,9 @@ async function describe(chosen: Runtime[]): Promise<string> {
 - Date: ${new Date().toISOString().slice(0, 10)}
 - Machine: ${
     cpus()[0]?.model.trim() ?? "unknown processor"
-  }, ${cpus().length} cores, ${gigabytes} GiB of memory, ${type()} ${release()}
+  }, ${cpus().length} cores, ${gigabytes} GiB of memory, ${type()} ${
+    release().split(".", 2).join(".")
+  }
 - Load average before the run: ${loadavg()[0]?.toFixed(2)}
 - Runtimes: ${versions.join(", ")}
 - Peers: ${peers.map((peer) => `${peer} ${devDependencies[peer]}`).join(", ")}

@@ -14,6 +14,7 @@ export default class Late extends LoopTask<undefined, number> {
   override loopIteration(): void {
     this.status++;
     if (this.status !== 2) return;
+    this.logger.info("takes long");
     const end = this.clock.now() + 2.5 * this.period;
     while (this.clock.now() < end);
   }

@@ -218,6 +218,8 @@ test("Thread task that is stopped before it is started never runs", async () => 
 
 test("Thread task ends with its policy, and what it logs is logged here", async () => {
   const logger = new RecordingLogger();
+  const infos: unknown[][] = [];
+  logger.info = (...args: unknown[]) => void infos.push(args);
   await using context = new TaskContext({ logger });
   const options = { period: 20, policy: MissedLoopPolicy.Terminate };
   const late = await context.makeTask<typeof Late>(
@@ -233,6 +235,7 @@ test("Thread task ends with its policy, and what it logs is logged here", async 
   assertEquals(late.statistics.overruns, 1);
   assertEquals(logger.of("warn").length, 1);
   assertStringIncludes(logger.of("warn")[0] ?? "", "Task 'late' took too long");
+  assertEquals(infos, [["takes long"]]);
 });
 
 // The test runner of Bun takes uncaught errors of threads for itself, and passes
