@@ -58,7 +58,9 @@ async function checkLoop(
     if (n === last) after = await heap();
   }
   const each = (after - before) / (last - first);
-  check(`${name}, a million items`, each <= 0.5, `${each.toFixed(3)} bytes`);
+  // The least that an item could leave is a pointer of 4 bytes. Engines that
+  // compile meanwhile let the heap step by less.
+  check(`${name}, a million items`, each <= 2, `${each.toFixed(3)} bytes`);
   check(
     `${name}, timers and listeners at a time`,
     clock.most <= 1 && controller.most <= 1,
