@@ -2,7 +2,7 @@
 // This module is browser compatible.
 
 /**
- * Virtual time for tests.
+ * Virtual time for tests, and devices with faults.
  *
  * ```ts
  * import { ManualClock } from "@longrun/tasks/testing";
@@ -28,6 +28,12 @@ import {
   checkOptions,
 } from "./_arguments.ts";
 import type { Clock, TimerOptions } from "./clock.ts";
+
+export {
+  FaultyDevice,
+  type FaultyDeviceCounts,
+  type FaultyDeviceOptions,
+} from "./_faulty_device.ts";
 
 /** A timer that waits on a {@linkcode ManualClock}. */
 export interface PendingTimer {

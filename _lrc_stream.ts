@@ -1,0 +1,328 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+import { Closing } from "./_closing.ts";
+import {
+  invocationError,
+  ProtocolVersionError,
+  reasonsOf,
+} from "./_lrc_errors.ts";
+import {
+  EVENT_ATTRIBUTES,
+  type LrcMessage,
+  parseMessages,
+} from "./_lrc_messages.ts";
+import { Repair } from "./_lrc_repair.ts";
+import type { LrcInput } from "./_lrc_state.ts";
+import { report } from "./_report.ts";
+import { DEFAULT_GRACE } from "./_run.ts";
+import { backoff, type RestartPolicy } from "./backoff.ts";
+import { abortable, CancelScope, sleep } from "./cancellation.ts";
+import type { Clock } from "./clock.ts";
+import type {
+  DeviceEvent,
+  DeviceProxy,
+  DeviceSubscription,
+} from "./device_proxy.ts";
+import type { Logger } from "./logger.ts";
+
+/** Told of what happens to a command. Never throws. */
+export type LrcListener = (input: LrcInput) => void;
+
+interface Entry {
+  readonly listener: LrcListener;
+  /** Whether the device has listed the command. */
+  isListed: boolean;
+}
+
+/** What a command that was sent waits for, until its id is known. */
+export interface Expectation {
+  /** Events may have been lost since. */
+  hasGap: boolean;
+  /** Listens from now on, after what was told already. */
+  claim(id: string, listener: LrcListener): () => void;
+  /** There will be no id. */
+  cancel(): void;
+}
+
+/** How many events are kept for commands whose id is not known yet. */
+const MOST_EARLY = 1000;
+
+/** Subscriptions that break are made again, as often as it takes. */
+const RESUBSCRIBE: RestartPolicy = backoff({
+  limit: Infinity,
+  initial: 1000,
+  maximum: 30_000,
+  jitter: 0.2,
+});
+
+const newestVersion = 2;
+
+/** The newest version of the protocol that both sides speak. */
+export function negotiate(device: string, versions: unknown): 1 | 2 {
+  const [least, most] = Array.isArray(versions) ? versions.map(Number) : [];
+  if (least === undefined || most === undefined) {
+    throw new ProtocolVersionError(device, versions);
+  }
+  const version = Math.min(most, newestVersion);
+  if (!(version >= Math.max(least, 1)) || version !== 1 && version !== 2) {
+    throw new ProtocolVersionError(device, versions);
+  }
+  return version;
+}
+
+/**
+ * What a device tells of its long-running commands, for any number of them.
+ * Made by the first who wants it, left by the last.
+ */
+export class LrcStream {
+  readonly #proxy: DeviceProxy;
+  readonly #hasEvents: boolean;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #scope: CancelScope = new CancelScope();
+  readonly #entries: Map<string, Set<Entry>> = new Map();
+  readonly #expectations: Set<Expectation> = new Set();
+  readonly #subscriptions: Set<DeviceSubscription> = new Set();
+  #early: Exclude<LrcMessage, { kind: "list" }>[] = [];
+  #closing: Promise<void> | undefined = undefined;
+
+  #version: 1 | 2 = 1;
+  #repair: Repair | undefined = undefined;
+  /** Resolves when it stands. */
+  readonly opened: Promise<void>;
+
+  constructor(
+    proxy: DeviceProxy,
+    hasEvents: boolean,
+    clock: Clock,
+    logger: Logger,
+  ) {
+    this.#proxy = proxy;
+    this.#hasEvents = hasEvents;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.opened = this.#open();
+  }
+
+  get version(): 1 | 2 {
+    return this.#version;
+  }
+
+  get repair(): Repair {
+    if (this.#repair === undefined) throw new Error("The stream is not open");
+    return this.#repair;
+  }
+
+  /** How many commands listen. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Keeps what comes for ids that nobody knows yet. */
+  expect(): Expectation {
+    const expectation: Expectation = {
+      hasGap: false,
+      claim: (id, listener) => {
+        const leave = this.listen(id, listener);
+        for (const message of this.#early) {
+          if (message.id === id) listener(inputOf(message));
+        }
+        if (expectation.hasGap) listener({ kind: "gap" });
+        expectation.cancel();
+        return leave;
+      },
+      cancel: () => {
+        this.#expectations.delete(expectation);
+        if (this.#expectations.size === 0) this.#early = [];
+      },
+    };
+    this.#expectations.add(expectation);
+    return expectation;
+  }
+
+  /** Listens to a command; returns what ends it. */
+  listen(id: string, listener: LrcListener): () => void {
+    const entry: Entry = { listener, isListed: false };
+    let entries = this.#entries.get(id);
+    if (entries === undefined) this.#entries.set(id, entries = new Set());
+    const joined = entries.add(entry);
+    return () => {
+      joined.delete(entry);
+      if (joined.size === 0 && this.#entries.get(id) === joined) {
+        this.#entries.delete(id);
+      }
+    };
+  }
+
+  /** Leaves the device. Resolves when that is done, or took too long. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #open(): Promise<void> {
+    const { signal } = this.#scope;
+    const proxy = this.#proxy;
+    const names = await abortable(proxy.attributeNames({ signal }), signal);
+    const attributes = new Set(names.map((name) => name.toLowerCase()));
+    if (attributes.has("lrcprotocolversions")) {
+      const reading = proxy.readAttributes(["lrcProtocolVersions"], { signal });
+      const [versions] = await abortable(reading, signal);
+      this.#version = negotiate(proxy.name, versions);
+    }
+    this.#repair = new Repair(proxy, attributes, this.#version, signal);
+    if (!this.#hasEvents) return;
+    const subscriptions: [string, DeviceSubscription][] = [];
+    for (const attribute of EVENT_ATTRIBUTES[this.#version]) {
+      subscriptions.push([attribute, await this.#subscribe(attribute)]);
+    }
+    for (const subscription of subscriptions) this.#pump(...subscription);
+  }
+
+  async #subscribe(attribute: string): Promise<DeviceSubscription> {
+    const { signal } = this.#scope;
+    try {
+      const subscribing = this.#proxy.subscribe(attribute, { signal });
+      // One that comes when nobody waits for it any more is left at once.
+      const coming = subscribing.then((subscription) => {
+        if (signal.aborted) this.#leave(subscription);
+        else this.#subscriptions.add(subscription);
+        return subscription;
+      });
+      return await abortable(coming, signal);
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const desc = `Subscribing to '${attribute}' change event failed.`;
+      throw invocationError(error, desc);
+    }
+  }
+
+  /** Hands on the events of an attribute, to the end of the stream. */
+  async #pump(attribute: string, first: DeviceSubscription): Promise<void> {
+    const { signal } = this.#scope;
+    let subscription: DeviceSubscription | undefined = first;
+    let attempt = 0;
+    while (subscription !== undefined) {
+      const since = this.#clock.now();
+      const error = await this.#follow(attribute, subscription);
+      if (signal.aborted) return;
+      this.#subscriptions.delete(subscription);
+      this.#leave(subscription);
+      this.#tellAll({ kind: "errors", errors: reasonsOf(error) });
+      const { resetAfter = Infinity } = RESUBSCRIBE;
+      if (this.#clock.now() - since >= resetAfter) attempt = 0;
+      subscription = undefined;
+      while (subscription === undefined && !signal.aborted) {
+        try {
+          const ms = RESUBSCRIBE.delay(++attempt) ?? Infinity;
+          await sleep(ms, { signal, clock: this.#clock });
+          subscription = await this.#subscribe(attribute);
+        } catch (error) {
+          this.#log("debug", `could not subscribe to ${attribute}`, error);
+        }
+      }
+      if (signal.aborted) return;
+      this.#tellAll({ kind: "gap" });
+    }
+  }
+
+  /** Hands on events until they end; returns why. */
+  async #follow(
+    attribute: string,
+    subscription: DeviceSubscription,
+  ): Promise<unknown> {
+    let isBroken = false;
+    try {
+      for (;;) {
+        const { done, value } = await subscription.next();
+        if (this.#scope.aborted) return undefined;
+        if (done) return new Error(`The events of ${attribute} have ended`);
+        const hasErrors = "errors" in value;
+        this.#receive(attribute, value);
+        if (isBroken && !hasErrors) this.#tellAll({ kind: "gap" });
+        isBroken = hasErrors;
+      }
+    } catch (error) {
+      return error;
+    }
+  }
+
+  #receive(attribute: string, event: DeviceEvent): void {
+    if ("errors" in event) {
+      this.#tellAll({ kind: "errors", errors: event.errors });
+      return;
+    }
+    for (const message of parseMessages(attribute, event.value)) {
+      if (message.kind === "list") this.#compare(message.ids);
+      else if (message.id === undefined) this.#tellAll(inputOf(message));
+      else this.#tell(message.id, message);
+    }
+  }
+
+  #tell(id: string, message: Exclude<LrcMessage, { kind: "list" }>): void {
+    const entries = this.#entries.get(id);
+    if (entries !== undefined) {
+      for (const { listener } of entries) listener(inputOf(message));
+    } else if (this.#expectations.size > 0) {
+      this.#early.push(message);
+      if (this.#early.length <= MOST_EARLY) return;
+      this.#early.shift();
+      for (const expectation of this.#expectations) expectation.hasGap = true;
+    }
+  }
+
+  #tellAll(input: LrcInput): void {
+    for (const expectation of this.#expectations) expectation.hasGap = true;
+    for (const entries of [...this.#entries.values()]) {
+      for (const { listener } of entries) listener(input);
+    }
+  }
+
+  /** A command that the device does not list any more has ended. */
+  #compare(ids: ReadonlySet<string>): void {
+    for (const [id, entries] of [...this.#entries]) {
+      const isListed = ids.has(id);
+      for (const entry of entries) {
+        const wasListed = entry.isListed;
+        entry.isListed = isListed;
+        if (wasListed && !isListed) entry.listener({ kind: "gap" });
+      }
+    }
+  }
+
+  async #close(): Promise<void> {
+    this.#scope.abort();
+    this.#entries.clear();
+    this.#expectations.clear();
+    this.#early = [];
+    const subscriptions = [...this.#subscriptions];
+    this.#subscriptions.clear();
+    await Promise.all(subscriptions.map((each) => this.#leave(each)));
+  }
+
+  async #leave(subscription: DeviceSubscription): Promise<void> {
+    const onFailure = (error: unknown): void =>
+      this.#log("warn", "a subscription failed while it was left", error);
+    const closing = new Closing(() => subscription.return(), onFailure);
+    try {
+      if (await closing.wait(DEFAULT_GRACE, this.#clock)) return;
+      this.#log("warn", "a subscription could not be left", undefined);
+    } catch (error) {
+      onFailure(error);
+    }
+  }
+
+  #log(level: "debug" | "warn", what: string, error: unknown): void {
+    const device = this.#proxy.name;
+    report(this.#logger, level, `Device '${device}': ${what}`, {
+      device,
+      ...(error === undefined ? {} : { error }),
+    });
+  }
+}
+
+function inputOf(message: Exclude<LrcMessage, { kind: "list" }>): LrcInput {
+  return message.kind === "change"
+    ? { kind: "change", change: message.change }
+    : { kind: "malformed", errors: message.errors };
+}
