@@ -10,16 +10,10 @@ import type { Clock } from "./clock.ts";
 const now = performance.now.bind(performance);
 
 /** How much later than the helper's answer the system's timer comes, in ms. */
-const SLACK = 20;
+const SLACK = 100;
 
-/**
- * For how long the process stays alive after the last timer, in milliseconds:
- * mostly the next one is set meanwhile.
- */
-const LINGER = 20;
-
-/** A moment that does not come. */
-const NEVER = Number.MAX_VALUE;
+/** Turns of the microtask queue in which a loop sets its next timer. */
+const TURNS = 20;
 
 /** For how many milliseconds a helper that does not answer is waited for. */
 const PATIENCE = 10_000;
@@ -77,8 +71,10 @@ export class PreciseTimers {
     systemTimers(false),
     (now) => this.#rescue(now),
   );
-  readonly #keepAlive = new LazyTimer(systemTimers(true), () => {});
+  readonly #keepingAlive = systemTimers(true);
   #keptAliveBy = 0;
+  #isReleasing = false;
+  #letEnd: (() => void) | undefined = undefined;
 
   constructor(startHelper: StartHelper, patience = PATIENCE) {
     this.#startHelper = startHelper;
@@ -100,7 +96,7 @@ export class PreciseTimers {
   async leave(user: PreciseUser): Promise<void> {
     if (!this.#users.delete(user) || this.#users.size > 0) return;
     this.#failure = undefined;
-    if (this.#keptAliveBy === 0) this.#keepAlive.cancel();
+    this.#letEndIfIdle();
     if (this.#callback === undefined) this.#guard.cancel();
     await this.#endHelper();
   }
@@ -121,11 +117,26 @@ export class PreciseTimers {
   }
 
   #hold(): void {
-    if (this.#keptAliveBy++ === 0) this.#keepAlive.set(NEVER);
+    this.#keptAliveBy++;
+    this.#letEnd ??= this.#keepingAlive.setTimer(() => {}, Infinity);
   }
 
-  #release(): void {
-    if (--this.#keptAliveBy === 0) this.#keepAlive.set(now() + LINGER);
+  async #release(): Promise<void> {
+    this.#keptAliveBy--;
+    if (this.#isReleasing) return;
+    this.#isReleasing = true;
+    // Whoever sets the next timer at once spares us a timer of the system.
+    for (let turn = 0; turn < TURNS && this.#keptAliveBy === 0; turn++) {
+      await undefined;
+    }
+    this.#isReleasing = false;
+    this.#letEndIfIdle();
+  }
+
+  #letEndIfIdle(): void {
+    if (this.#keptAliveBy > 0) return;
+    this.#letEnd?.();
+    this.#letEnd = undefined;
   }
 
   #arm(callback: () => void, delay: number): void {

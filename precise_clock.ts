@@ -56,10 +56,10 @@ let sharedTimers: PreciseTimers | undefined;
  * A {@linkcode Clock} with precise timers: what {@linkcode preciseClock}
  * returns. Its time is that of the system clock.
  *
- * All precise clocks share one helper and one heap of deadlines. The helper
- * starts with the first timer and ends when every clock that has set timers is
- * stopped. It sleeps while nobody waits, and does not keep the process alive;
- * timers do, unless they are told not to.
+ * All precise clocks of a program, or of a worker, share one helper and one
+ * heap of deadlines. The helper starts with the first timer and ends when every
+ * clock that has set timers is stopped. It sleeps while nobody waits, and does
+ * not keep the process alive; timers do, unless they are told not to.
  *
  * Where there is no helper the timers are those of the system clock: until it
  * has started, which takes some hundredths of a second, while time is faked,
@@ -70,12 +70,14 @@ let sharedTimers: PreciseTimers | undefined;
  * **When to use.** Periods below some 20 ms that matter. For all others the
  * system clock is as good and costs no thread.
  *
- * **Gotchas.** The helper takes 10 to 20 MB of memory and a loop of 1 ms about
- * a twentieth of a processor. What blocks the event loop delays these timers
- * as it does all others. Browsers share memory only with pages that are
- * isolated from other origins; Node's permission model asks for
- * `--allow-worker`. Tests that look for leaks find the helper until the clock
- * is stopped.
+ * **Gotchas.** The helper takes 10 to 20 MB of memory. Every deadline wakes two
+ * threads: a loop of 1 ms takes about a twentieth of a processor, a thousand
+ * timers that are due at different times within a moment take all of it. What
+ * blocks the event loop delays these timers as it does all others, and on a
+ * machine with no processor to spare they are late by milliseconds, too.
+ * Browsers share memory only with pages that are isolated from other origins;
+ * Node's permission model asks for `--allow-worker`. Tests that look for leaks
+ * find the timers behind the helper until the clock is stopped.
  */
 export class PreciseClock implements Clock, AsyncDisposable {
   readonly #user: PreciseUser;

@@ -14,11 +14,14 @@ import { bun, deno, node24, read } from "./process.ts";
 import { resolution } from "./std.ts";
 import { end, sum, type Totals } from "./totals.ts";
 
+/** A script that hangs is ended after so many milliseconds. */
+const limit = 180_000;
+
 async function countLeaks(program: string, args: string[]): Promise<Totals> {
   const all: Totals[] = [];
   for (const file of find("tests/leaks", "_leak.ts")) {
     console.log(file);
-    const { success, text } = await read(program, [...args, file]);
+    const { success, text } = await read(program, [...args, file], { limit });
     console.log(text.trimEnd());
     const passed = text.match(/^ok /gm)?.length ?? 0;
     const failed = text.match(/^FAILED /gm)?.length ?? 0;
