@@ -42,6 +42,7 @@ export * from "./backoff.ts";
 export * from "./cancellation.ts";
 export * from "./clock.ts";
 export * from "./device_proxy.ts";
+export * from "./job.ts";
 export * from "./lock.ts";
 export * from "./logger.ts";
 export * from "./long_running_command.ts";

@@ -1,0 +1,156 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+import type { Group, Tree } from "./_job_groups.ts";
+import type { Leaf } from "./_job_leaf.ts";
+import { Line } from "./_job_line.ts";
+
+/**
+ * Trees in the order they came, which leave from anywhere. A `Set` would do,
+ * but one whose iterator lives long keeps what was deleted.
+ */
+class Queue {
+  first: Tree | undefined = undefined;
+  #last: Tree | undefined = undefined;
+
+  add(tree: Tree): void {
+    tree.isQueued = true;
+    tree.before = this.#last;
+    if (this.#last === undefined) this.first = tree;
+    else this.#last.after = tree;
+    this.#last = tree;
+  }
+
+  delete(tree: Tree): void {
+    if (!tree.isQueued) return;
+    tree.isQueued = false;
+    const { before, after } = tree;
+    if (before === undefined) this.first = after;
+    else before.after = after;
+    if (after === undefined) this.#last = before;
+    else after.before = before;
+    tree.before = undefined;
+    tree.after = undefined;
+  }
+}
+
+/**
+ * Gives places to calls: to those of the earliest tree first, and within a tree
+ * to the first in its order. Only calls have places, and no call waits for
+ * another: so there is always one that runs, or one that can start.
+ */
+export class Scheduler {
+  readonly #limit: number;
+  /** Trees of which nothing has begun. */
+  readonly #fresh: Queue = new Queue();
+  /** Trees of which something has begun, and more may. */
+  readonly #open: Line = new Line();
+  #running = 0;
+  /** Whether nothing can start before something else happens. */
+  #isQuiet = true;
+  #isFilling = false;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** How many calls run. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Takes a tree. Its calls start now, or when there are places. */
+  enter(tree: Tree): void {
+    this.#fresh.add(tree);
+    this.#isQuiet = false;
+    this.fill();
+  }
+
+  /** Forgets a tree that is over. */
+  forget(tree: Tree): void {
+    this.#fresh.delete(tree);
+  }
+
+  /** Whether no other tree that has begun waits for a place. */
+  isFirst(trunk: Group): boolean {
+    if (this.#isQuiet) return true;
+    const { first } = this.#open;
+    return first === undefined || first === trunk;
+  }
+
+  /** Notes that a tree may have a call to start. */
+  list(trunk: Group): void {
+    this.#open.add(trunk);
+    this.#isQuiet = false;
+  }
+
+  /** A call has given up its place. */
+  release(): void {
+    this.#running--;
+  }
+
+  /** Starts what can start. */
+  fill(): void {
+    if (this.#isQuiet || this.#isFilling) return;
+    this.#isFilling = true;
+    for (let leaf = this.#take(); leaf !== undefined; leaf = this.#take()) {
+      this.#work(leaf);
+    }
+    this.#isFilling = false;
+  }
+
+  /** Starts a call that has a place already. */
+  start(leaf: Leaf): void {
+    this.#work(leaf);
+  }
+
+  /** Runs calls, one after the other, as long as there are any to start. */
+  async #work(first: Leaf): Promise<void> {
+    for (let leaf: Leaf | undefined = first; leaf !== undefined;) {
+      const { tree, isAborted }: Group = leaf.parent;
+      if (isAborted) {
+        leaf = tree.skip(leaf) ?? this.#take();
+        continue;
+      }
+      let isWell = true;
+      let result: unknown;
+      try {
+        const promise = leaf.call();
+        this.fill();
+        result = await promise;
+      } catch (error) {
+        isWell = false;
+        result = error;
+      }
+      leaf = tree.end(leaf, isWell, result) ?? this.#take();
+    }
+  }
+
+  #take(): Leaf | undefined {
+    if (this.#running >= this.#limit) return undefined;
+    const open = this.#open;
+    for (let trunk = open.first; trunk !== undefined; trunk = open.first) {
+      const leaf = trunk.take();
+      if (leaf !== undefined) return this.#count(leaf);
+      open.shift();
+      trunk.tree.settle();
+    }
+    const fresh = this.#fresh;
+    for (let tree = fresh.first; tree !== undefined; tree = fresh.first) {
+      fresh.delete(tree);
+      const leaf = tree.trunk.take();
+      if (leaf !== undefined) {
+        if (tree.trunk.isOpen) open.add(tree.trunk);
+        return this.#count(leaf);
+      }
+      tree.settle();
+    }
+    this.#isQuiet = open.isEmpty;
+    return undefined;
+  }
+
+  #count(leaf: Leaf): Leaf {
+    this.#running++;
+    return leaf;
+  }
+}
