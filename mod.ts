@@ -61,3 +61,4 @@ export * from "./task_runner.ts";
 export * from "./ticks.ts";
 export * from "./timeout_iterator.ts";
 export * from "./topic.ts";
+export * from "./validation.ts";
