@@ -5,6 +5,7 @@ import { checkFunction, checkNonNegative, checkType } from "./_arguments.ts";
 import { CallValue, type JobContext } from "./_job_value.ts";
 import { sleep, timeout as withinTime } from "./cancellation.ts";
 import { type DeviceProxy, ResultCode } from "./device_proxy.ts";
+import { attachLrc, type LrcUpdate } from "./lrc.ts";
 
 /** A long-running command that a device has taken on. */
 export interface StartedCommand {
@@ -111,11 +112,34 @@ function readAnswer(
   return { code, text };
 }
 
+/** Follows a command by the events of its device. */
+async function followLrc(
+  { device, command, commandId }: StartedCommand,
+  { signal, clock, logger, progress }: JobContext,
+): Promise<unknown> {
+  const tell = ({ progress: percent }: LrcUpdate): void => {
+    if (typeof percent !== "number" || Number.isNaN(percent)) return;
+    progress(Math.min(Math.max(percent / 100, 0), 1));
+  };
+  const handle = await attachLrc(tell, device, commandId, {
+    signal,
+    clock,
+    logger,
+    // A command that has completed has ended well, whatever its result is.
+    parseResult: (result) => result,
+  });
+  const { resultCode, result, message, exception } = await handle.done;
+  signal.throwIfAborted();
+  if (exception !== undefined) throw exception;
+  if (resultCode === ResultCode.OK) return result;
+  throw new CommandRefusedError(device.name, command, resultCode, message);
+}
+
 async function execute(
   device: DeviceProxy,
   command: string,
   argument: unknown,
-  follow: FollowCommand | undefined,
+  follow: FollowCommand,
   context: JobContext,
 ): Promise<unknown> {
   const { signal } = context;
@@ -125,11 +149,6 @@ async function execute(
   const { code, text } = read;
   if (code !== ResultCode.QUEUED && code !== ResultCode.STARTED) {
     throw new CommandRefusedError(device.name, command, code, text);
-  }
-  if (follow === undefined) {
-    throw new Error(
-      `Device '${device.name}' goes on with '${command}' and nobody waits for its end: give deviceCommand() a 'follow'`,
-    );
   }
   const started = { device, command, argument, commandId: text };
   return await follow(started, context);
@@ -152,7 +171,7 @@ export function commandJob(
   device: DeviceProxy,
   command: string,
   argument: unknown,
-  { follow, timeout }: CommandOptions,
+  { follow = followLrc, timeout }: CommandOptions,
 ): CallValue {
   const once = (context: JobContext): Promise<unknown> =>
     execute(device, command, argument, follow, context);

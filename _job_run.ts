@@ -207,7 +207,9 @@ export class Execution<T> implements JobRun<T> {
     }
     if (this.#done !== undefined) this.#settleDone(this.#done);
     // Lets go of the signals, which may live long.
-    if (tree?.isHanging) this.#run.stop({ reason: this.#error, grace: 0 });
+    if (tree?.isHanging) {
+      this.#run.stop({ reason: this.#error, grace: 0 }).catch(() => {});
+    }
     this.#manner.onOver();
   }
 

@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { callHook } from "./_hooks.ts";
 import { type JobFailure, placeOf } from "./_job_error.ts";
 import { type Group, newGroup, type Tree } from "./_job_groups.ts";
 import { Leaf } from "./_job_leaf.ts";
@@ -33,7 +34,21 @@ function* runningBelow(group: Group): Generator<Leaf> {
   }
 }
 
-/** One run of a job. Its nodes come to be as its parts begin. */
+/**
+ * One run of a job. Its nodes come to be as its parts begin.
+ *
+ * ```text
+ * JobValue ---submit()---> Execution       what the user holds: stop, done
+ *  made once                   |
+ *                           JobTree        counts, failures, progress, grace
+ *                              |
+ *                            Group         what may begin next, how it ended
+ *                            /   \
+ *                         Leaf   Group     ...
+ *                           |
+ * JobExecutor ----------> Scheduler        places for the calls of all trees
+ * ```
+ */
 export class JobTree implements Tree {
   readonly clock: Clock;
   readonly logger: Logger;
@@ -55,7 +70,8 @@ export class JobTree implements Tree {
   #hanging = 0;
   #hasAbandoned = false;
   #isOver = false;
-  #aborts: (() => void)[] = [];
+  /** What has to wait until the tree is in order. */
+  #later: (() => void)[] = [];
   /** What ends the wait for calls that do not end when aborted. */
   #graces: Map<Group, () => void> | undefined = undefined;
 
@@ -112,15 +128,21 @@ export class JobTree implements Tree {
   }
 
   abortLater(scope: CancelScope, reason: unknown): void {
-    this.#aborts.push(() => scope.abort(reason));
+    this.#later.push(() => scope.abort(reason));
   }
 
   breakOff(group: Group): void {
     group.abort(group.reason);
     const { grace } = this.#manner;
     if (group.isOver || grace === Infinity) return;
-    const cancel = this.clock.setTimer(() => this.abandon(group), grace);
-    (this.#graces ??= new Map()).set(group, cancel);
+    callHook(
+      () => {
+        const cancel = this.clock.setTimer(() => this.abandon(group), grace);
+        (this.#graces ??= new Map()).set(group, cancel);
+      },
+      // A clock that fails leaves no time for grace.
+      () => this.#later.push(() => this.abandon(group)),
+    );
   }
 
   /** Aborts everything. */
@@ -177,10 +199,10 @@ export class JobTree implements Tree {
   }
 
   settle(): void {
-    while (this.#aborts.length > 0) {
-      const aborts = this.#aborts;
-      this.#aborts = [];
-      for (const abort of aborts) abort();
+    while (this.#later.length > 0) {
+      const actions = this.#later;
+      this.#later = [];
+      for (const action of actions) action();
     }
     if (this.#isOver || !this.trunk.isOver) return;
     this.#isOver = true;
@@ -239,8 +261,10 @@ export class JobTree implements Tree {
   }
 
   #forgetGrace(group: Group): void {
-    this.#graces?.get(group)?.();
+    const cancel = this.#graces?.get(group);
+    if (cancel === undefined) return;
     this.#graces?.delete(group);
+    callHook(cancel, () => {});
   }
 
   #log(

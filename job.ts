@@ -29,13 +29,10 @@
  */
 
 import {
-  checkCommon,
   checkCount,
   checkFunction,
-  checkNonNegative,
   checkOneOf,
   checkOptions,
-  checkSignal,
   checkType,
 } from "./_arguments.ts";
 import {
@@ -45,8 +42,12 @@ import {
   type FollowCommand,
 } from "./_job_device_command.ts";
 import "./_job_evergreen.ts";
-import { Execution, type JobRun } from "./_job_run.ts";
-import { Scheduler } from "./_job_scheduler.ts";
+import {
+  checkJob,
+  checkRunOptions,
+  JobExecutor,
+  type JobOptions,
+} from "./_job_executor.ts";
 import {
   CallValue,
   type GroupManner,
@@ -55,16 +56,11 @@ import {
   type Job,
   type JobContext,
   type JobFailurePolicy,
-  JobValue,
+  type JobValue,
   type ResultsOf,
   SEQUENTIAL,
 } from "./_job_value.ts";
-import { Latch } from "./_latch.ts";
-import { checkStopOptions, DEFAULT_GRACE } from "./_run.ts";
-import { type Clock, systemClock } from "./clock.ts";
 import type { DeviceProxy } from "./device_proxy.ts";
-import { defaultLogger, type Logger } from "./logger.ts";
-import type { JoinOptions, StopOptions } from "./run_state.ts";
 
 export {
   CommandRefusedError,
@@ -72,6 +68,12 @@ export {
   type StartedCommand,
 } from "./_job_device_command.ts";
 export { JobError, type JobFailure } from "./_job_error.ts";
+export {
+  JobExecutor,
+  type JobExecutorOptions,
+  type JobOptions,
+  type JobStopReport,
+} from "./_job_executor.ts";
 export type { JobResult, JobStatus } from "./_job_results.ts";
 export type { JobRun } from "./_job_run.ts";
 export type {
@@ -231,7 +233,8 @@ export function parallel<const T extends readonly Job[]>(
 export interface DeviceCommandOptions extends ParallelOptions {
   /**
    * Waits for the end of a command that the device has only queued or started.
-   * Without it such an answer is an error.
+   *
+   * @default {by the events of the device, as `attachLrc` does}
    */
   follow?: FollowCommand;
   /**
@@ -248,9 +251,12 @@ export interface DeviceCommandOptions extends ParallelOptions {
  *
  * The result is what the device answers, or what `follow` gives. An answer of
  * the form `[[code], [text]]` is looked at: with `OK` it is the result, with
- * `QUEUED` or `STARTED` the `text` is the id of a long-running command, which
- * `follow` waits for, and all other codes fail the job with a
+ * `QUEUED` or `STARTED` the `text` is the id of a long-running command, whose
+ * end is waited for, and all other codes fail the job with a
  * {@linkcode CommandRefusedError}.
+ *
+ * **Gotchas.** A stop and a timeout end the wait for a long-running command, not
+ * the command: `abortDevice()` does that, for all commands of the device.
  *
  * @param devices The device, for a job with one result; or a list of devices,
  * for a parallel job with a result each. Of none, it completes at once.
@@ -318,52 +324,6 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value);
 }
 
-/** Options of {@linkcode JobExecutor}. */
-export interface JobExecutorOptions {
-  /**
-   * How many calls may run at a time, of all jobs together.
-   *
-   * @default {Infinity}
-   */
-  limit?: number;
-  /** Stops every job. Jobs submitted later do not begin. */
-  signal?: AbortSignal;
-  /**
-   * How long calls have to end when they are told to stop, in milliseconds,
-   * before they are abandoned: by a failure beside them, by a signal or by
-   * `stop()`, unless that says otherwise.
-   *
-   * @default {5000}
-   */
-  grace?: number;
-  /**
-   * Measures the time.
-   *
-   * @default {systemClock}
-   */
-  clock?: Clock;
-  /**
-   * Told of errors that nobody looked at and of abandoned calls.
-   *
-   * @default {defaultLogger}
-   */
-  logger?: Logger;
-}
-
-/** Options of {@linkcode JobExecutor.submit}. */
-export interface JobOptions {
-  /** Stops the job. */
-  signal?: AbortSignal;
-  /** As for the executor, for this job alone. */
-  grace?: number;
-  /** As for the executor, for this job alone. */
-  clock?: Clock;
-  /** As for the executor, for this job alone. */
-  logger?: Logger;
-  /** Told whenever more is done, from 0 to 1. */
-  onProgress?: (progress: number) => void;
-}
-
 /** Options of {@linkcode runJob}. */
 export interface RunJobOptions extends JobOptions {
   /**
@@ -372,195 +332,6 @@ export interface RunJobOptions extends JobOptions {
    * @default {Infinity}
    */
   limit?: number;
-}
-
-/** What {@linkcode JobExecutor.stopAll} has achieved. */
-export interface JobStopReport {
-  /** The runs of which all calls have ended. */
-  readonly stopped: JobRun[];
-  /** The runs of which a call had not ended within the grace. */
-  readonly abandoned: JobRun[];
-}
-
-function checkCommonOptions(doing: string, options: JobExecutorOptions): void {
-  checkOptions(doing, options);
-  checkCommon(doing, options);
-  const { grace } = options;
-  if (grace !== undefined) checkNonNegative(doing, "grace", grace);
-}
-
-/**
- * Runs jobs, at most so many of their calls at a time.
- *
- * Places go to the calls of the job that was submitted first, as far as it has
- * calls that can start; what it leaves goes to the next. A sequence keeps its
- * place from one call to the next.
- *
- * Only calls take places: a group waits for its jobs without one. So no tree
- * of groups and no limits can make jobs wait for each other.
- *
- * **When to use.** For many jobs with one limit, and to stop them together.
- * For a single one there is {@linkcode runJob}.
- *
- * **Gotchas.** A call that submits a job to its own executor and awaits it
- * keeps its place meanwhile: as many of them as there are places wait for
- * ever, or for the next stop. Nest the job, or give it an executor of its own.
- *
- * The system of `JobExecutor` in `ska_pst.lmc.util`, without its threads:
- * jobs run side by side, nothing polls, and any nesting ends.
- *
- * @example Usage
- * ```ts
- * import { call, JobExecutor, sequential } from "@longrun/tasks/job";
- * import { assertEquals } from "@std/assert";
- *
- * await using executor = new JobExecutor({ limit: 4 });
- * const progress: number[] = [];
- * const run = executor.submit(
- *   sequential(call(() => "configured"), call(() => "scanned")),
- *   { onProgress: (done) => progress.push(done) },
- * );
- * assertEquals(await run.done, ["configured", "scanned"]);
- * assertEquals(progress, [0.5, 1]);
- * assertEquals(run.results.jobs.map(({ status }) => status), [
- *   "completed",
- *   "completed",
- * ]);
- * ```
- */
-export class JobExecutor implements AsyncDisposable, Iterable<JobRun> {
-  readonly #scheduler: Scheduler;
-  readonly #options: JobExecutorOptions;
-  readonly #runs: Set<JobRun> = new Set();
-  readonly #idle: Latch = new Latch();
-  #submitted = 0;
-  #isClosed = false;
-
-  /**
-   * Creates an executor without jobs.
-   *
-   * @param options Limits, and what its jobs share.
-   * @throws {TypeError} If an option is of the wrong type.
-   * @throws {RangeError} If `limit` is not an integer of at least 1 or
-   * `Infinity`, or `grace` is negative or `NaN`.
-   */
-  constructor(options: JobExecutorOptions = {}) {
-    const doing = "create JobExecutor";
-    checkCommonOptions(doing, options);
-    const { limit = Infinity, signal, grace, clock, logger } = options;
-    checkCount(doing, "limit", limit, 1);
-    this.#scheduler = new Scheduler(limit);
-    this.#options = { signal, grace, clock, logger };
-  }
-
-  /** How many jobs are live: they wait or run, and were not abandoned. */
-  get size(): number {
-    return this.#runs.size;
-  }
-
-  /** How many calls run. */
-  get running(): number {
-    return this.#scheduler.running;
-  }
-
-  /** The live runs, in the order they were submitted. */
-  [Symbol.iterator](): IterableIterator<JobRun> {
-    return [...this.#runs].values();
-  }
-
-  /**
-   * Takes a job. Its calls begin soon after, not within this call, or when
-   * there are places for them.
-   *
-   * @typeParam T The type of the job's result.
-   * @param job The job. The same may be submitted any number of times.
-   * @param options What stops it, and who is told of its progress.
-   * @returns The run, to follow it or to stop it.
-   * @throws {TypeError} If an argument is of the wrong type.
-   * @throws {RangeError} If `grace` is negative or `NaN`.
-   * @throws {Error} If the executor was disposed of.
-   */
-  submit<T>(job: Job<T>, options: JobOptions = {}): JobRun<T> {
-    const doing = "submit";
-    if (this.#isClosed) {
-      throw new Error("Cannot submit as the executor was disposed of");
-    }
-    const value = asJob<T>(doing, job);
-    checkCommonOptions(doing, options);
-    const { signal, onProgress } = options;
-    if (onProgress !== undefined) {
-      checkFunction(doing, "onProgress", onProgress);
-    }
-    const own = this.#options;
-    const run: Execution<T> = new Execution(
-      value,
-      this.#submitted++,
-      this.#scheduler,
-      {
-        signals: [own.signal, signal],
-        grace: options.grace ?? own.grace ?? DEFAULT_GRACE,
-        clock: options.clock ?? own.clock ?? systemClock,
-        logger: options.logger ?? own.logger ?? defaultLogger,
-        onProgress,
-        onOver: () => this.#leave(run),
-      },
-    );
-    this.#runs.add(run);
-    return run;
-  }
-
-  /**
-   * Waits until no job is live.
-   *
-   * @param options What ends the wait early.
-   * @returns A promise that resolves when all jobs have ended or were
-   * abandoned.
-   * @throws {AbortSignal["reason"]} If the signal aborts first.
-   */
-  async idle(options: JoinOptions = {}): Promise<void> {
-    checkOptions("wait for idle", options);
-    const { signal } = options;
-    checkSignal("wait for idle", signal);
-    while (this.size > 0) await this.#idle.wait({ signal });
-  }
-
-  /**
-   * Stops all live jobs together. The executor goes on: jobs may be submitted
-   * meanwhile and later.
-   *
-   * @param options Why, and how long to wait for each job.
-   * @returns Which jobs have ended and which were abandoned.
-   * @throws {TypeError} If an option is of the wrong type.
-   * @throws {RangeError} If `grace` is negative or `NaN`.
-   */
-  async stopAll(options: StopOptions = {}): Promise<JobStopReport> {
-    checkStopOptions("stop all jobs", options);
-    const report: JobStopReport = { stopped: [], abandoned: [] };
-    // The last first, or a place that becomes free starts one of them.
-    await Promise.all(
-      [...this.#runs].reverse().map(async (run) => {
-        const outcome = await run.stop(options);
-        report[outcome].push(run);
-      }),
-    );
-    return report;
-  }
-
-  /** Stops all jobs and takes no more. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#isClosed = true;
-    await this.stopAll();
-  }
-
-  #leave(run: JobRun): void {
-    this.#runs.delete(run);
-    if (this.size === 0) this.#idle.pulse();
-  }
-}
-
-function asJob<T>(doing: string, job: Job<T>): JobValue<T> {
-  if (!(job instanceof JobValue)) checkType(false, doing, "job", "a job", job);
-  return job as JobValue<T>;
 }
 
 /**
@@ -594,8 +365,8 @@ export async function runJob<T>(
   options: RunJobOptions = {},
 ): Promise<T> {
   const doing = "run job";
-  asJob(doing, job);
-  checkCommonOptions(doing, options);
+  checkJob(doing, job);
+  checkRunOptions(doing, options);
   const { limit = Infinity } = options;
   checkCount(doing, "limit", limit, 1);
   return await new JobExecutor({ limit }).submit(job, options).done;

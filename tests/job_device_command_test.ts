@@ -1,6 +1,11 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertStringIncludes,
+} from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { sleep } from "../cancellation.ts";
 import type { Clock } from "../clock.ts";
@@ -20,6 +25,7 @@ import {
   sequential,
   type StartedCommand,
 } from "../job.ts";
+import { LrcDevice } from "../lrc_device.ts";
 import { failuresOf, JobRig, statusesOf } from "./_job_rig.ts";
 
 type Answer = (argument: unknown, signal: AbortSignal) => unknown;
@@ -230,13 +236,81 @@ test("deviceCommand() waits for the end of a long-running command", async () => 
   }
 });
 
+test("deviceCommand() follows a long-running command by itself", async () => {
+  const rig = new JobRig();
+  await using camera = new LrcDevice({
+    name: "camera",
+    clock: rig.clock,
+    logger: rig.logger,
+    commands: {
+      Expose: async ({ argument, sleep, progress }) => {
+        progress(150);
+        progress(25);
+        await sleep(1000);
+        return [ResultCode.OK, `exposed for ${argument}`];
+      },
+      Read: () => ({ pixels: 3 }),
+      Warm: () => [ResultCode.FAILED, "no power"],
+      Break: () => {
+        throw new Error("no shutter");
+      },
+    },
+  });
+  const told: number[] = [];
+  const run = rig.submit(
+    sequential(
+      deviceCommand(camera, "Expose", 2),
+      deviceCommand([camera], "Read"),
+    ),
+    { onProgress: (done) => told.push(done) },
+  );
+  await rig.clock.runAll();
+  assertEquals(await run.done, [
+    [ResultCode.OK, "exposed for 2"],
+    [{ pixels: 3 }],
+  ]);
+  assertEquals(told.at(-1), 1);
+  assertEquals(told.toSorted((a, b) => a - b), told);
+
+  const warm = await rig.finish(deviceCommand(camera, "Warm"));
+  assertEquals(await failuresOf(warm), [
+    ["", "Device 'camera' has answered FAILED to 'Warm': no power"],
+  ]);
+  const broken = await rig.finish(deviceCommand(camera, "Break"));
+  const [[, message] = []] = await failuresOf(broken);
+  assertStringIncludes(String(message), "answered FAILED to 'Break'");
+  rig.assertNothingLeft();
+});
+
+test("deviceCommand() that is stopped lets go of a command that goes on", async () => {
+  const rig = new JobRig();
+  await using camera = new LrcDevice({
+    name: "camera",
+    clock: rig.clock,
+    logger: rig.logger,
+    commands: { Expose: ({ sleep }) => sleep(1e6) },
+  });
+  const run = rig.submit(deviceCommand([camera, camera], "Expose", 2));
+  await rig.clock.advance(10);
+  assertEquals(run.status, "running");
+  const stopped = rig.watch(run.stop({ reason: "dawn" }));
+  await rig.clock.advance(0);
+  assertEquals(stopped.settled?.value, "stopped");
+  assertEquals(await run.done.catch((reason) => reason), "dawn");
+  assertEquals(rig.executor.running, 0);
+
+  const late = rig.submit(
+    deviceCommand(camera, "Expose", undefined, { timeout: 100 }),
+  );
+  await rig.clock.advance(100);
+  assertEquals(await failuresOf(late), [["", "Timed out after 100 ms"]]);
+});
+
 test("deviceCommand() does not take a beginning for the end", async () => {
   const device = new FakeDevice("camera", answers(ResultCode.QUEUED, "17"));
-  const error = await reasonOf(deviceCommand(device, "Expose"));
-  assertInstanceOf(error, Error);
-  assertEquals(
-    error.message,
-    "Device 'camera' goes on with 'Expose' and nobody waits for its end: give deviceCommand() a 'follow'",
+  assertInstanceOf(
+    await reasonOf(deviceCommand(device, "Expose")),
+    Error,
   );
 });
 

@@ -8,6 +8,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import type { Clock } from "../clock.ts";
 import { call, JobError, parallel, runJob, sequential } from "../job.ts";
 import { failuresOf, JobRig, statusesOf } from "./_job_rig.ts";
 import { turns } from "./_turns.ts";
@@ -248,6 +249,34 @@ test("parallel() goes on beside a group that was abandoned, in its place", async
   ]);
   await failuresOf(run);
   rig.assertNothingLeft();
+});
+
+test("parallel() leaves no grace where the clock fails", async () => {
+  const failing: Clock = {
+    now: () => 0,
+    setTimer: () => {
+      throw new Error("no time");
+    },
+  };
+  const unhandled = await unhandledDuring(async () => {
+    const rig = new JobRig({ clock: failing });
+    const run = rig.submit(
+      sequential(parallel([
+        rig.hangs("a"),
+        call(() => {
+          throw new Error("b");
+        }),
+        rig.hangs("c"),
+      ])),
+    );
+    assertEquals(await failuresOf(run), [["0/1", "b"]]);
+    assertEquals(
+      statusesOf(run.results),
+      ["failed", ["failed", "abandoned", "failed", "skipped"]],
+    );
+    rig.assertNothingLeft();
+  });
+  assertEquals(unhandled, []);
 });
 
 test("An abandoned call that fails later is reported, and counts no more", async () => {
