@@ -44,6 +44,8 @@ interface Table {
 const GENERATOR = "pass-through async generator";
 const BARE_SLEEP = "bare setTimeout promise, no signal";
 const INTERVAL = "bare setInterval";
+const BARE_WORKERS = "10 bare workers on one index";
+const BARE_LOOPS = "plain loops";
 
 const tasks = (table: string, floor: string): Column[] => [
   { table, column: "run", head: "run", digits: 2, floor: { row: floor } },
@@ -228,8 +230,38 @@ const tables: Table[] = [
       table: `crowd ${count}`,
       column: "ns",
       head: `${count / 1000} k`,
-      floor: { row: "10 bare workers on one index" },
+      floor: { row: BARE_WORKERS },
     })),
+  },
+  {
+    title: "Calls of a job, ten at a time, on one signal",
+    text: "Nanoseconds for each of ten thousand and a hundred thousand calls " +
+      "that do next to nothing. A job is made each time. p-limit knows no " +
+      "signal, and with one for all p-queue takes a quadratic time.",
+    rows: "runner",
+    columns: [10_000, 100_000].map((count) => ({
+      table: `jobs ${count}`,
+      column: "median",
+      head: `${count / 1000} k`,
+      floor: { row: BARE_WORKERS },
+    })),
+  },
+  {
+    title: "A tree of jobs",
+    text:
+      "Twenty groups one after the other, each of fifty sequences of four " +
+      "calls, eight sequences at a time: nanoseconds a call, and milliseconds " +
+      "from an abort in the middle until nothing runs.",
+    rows: "runner",
+    columns: [
+      {
+        table: "job tree",
+        column: "median",
+        head: "call",
+        floor: { row: BARE_LOOPS },
+      },
+      { table: "job tree", column: "quiet", head: "abort", digits: 2 },
+    ],
   },
   {
     title: "A period of 10 ms: keeping it",
@@ -537,6 +569,52 @@ for (
       original[column] / figure(figures, "task", "longrun LoopTask", column),
   });
 }
+
+const PARALLEL = "longrun parallel";
+
+const callsOf = (row: string) => (figures: Figures) =>
+  figure(figures, "jobs 10000", row, "median");
+
+goals.push({
+  text: "A call of a job takes at most 2.5 times as long as in ten bare " +
+    "workers, for 10 000 of them with a signal",
+  atMost: 2.5,
+  runtimes: ["Deno"],
+  measure: (figures) =>
+    callsOf(PARALLEL)(figures) / callsOf(BARE_WORKERS)(figures),
+});
+
+for (
+  const peer of [
+    "p-map",
+    "p-limit, no signal",
+    "p-queue, no signal",
+    "effect forEach",
+  ]
+) {
+  goals.push({
+    text: `… which is less than with ${peer}`,
+    atLeast: 1,
+    digits: 1,
+    runtimes: everywhere,
+    measure: (figures) => callsOf(peer)(figures) / callsOf(PARALLEL)(figures),
+  });
+}
+
+goals.push({
+  text:
+    "A call in a tree of jobs takes at most 2.5 times as long as in plain " +
+    "loops",
+  atMost: 2.5,
+  runtimes: ["Deno"],
+  measure: (figures) =>
+    figure(
+      figures,
+      "job tree",
+      "longrun sequential and parallel",
+      "median",
+    ) / figure(figures, "job tree", BARE_LOOPS, "median"),
+});
 
 function judge(goal: Goal, runtime: string, figures: Figures): string {
   const { atMost = Infinity, atLeast = -Infinity, digits = 2 } = goal;

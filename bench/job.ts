@@ -8,7 +8,9 @@
  */
 
 import { Effect } from "effect";
+import pLimit from "p-limit";
 import pMap from "p-map";
+import PQueue from "p-queue";
 import { isCancellation, sleep } from "../cancellation.ts";
 import {
   call,
@@ -57,6 +59,11 @@ const crowds: Record<string, RunCrowd> = {
   },
   "p-map": (count, work, signal) =>
     pMap(Array.from({ length: count }), work, { concurrency: LIMIT, signal }),
+  "p-limit, no signal": (count, work) =>
+    pLimit(LIMIT).map(Array.from({ length: count }), work),
+  "p-queue, no signal": (count, work) =>
+    new PQueue({ concurrency: LIMIT })
+      .addAll(Array.from({ length: count }, () => work)),
   "effect forEach": (count, work, signal) =>
     Effect.runPromise(
       Effect.forEach(
@@ -130,6 +137,11 @@ const trees: Record<string, RunTree> = {
       });
     }
   },
+  "p-limit and loops, no signal": async (work) => {
+    for (let index = 0; index < OUTER; index++) {
+      await pLimit(TREE_LIMIT).map(times(MIDDLE, () => work), innerLoop);
+    }
+  },
   "effect forEach": (work, signal) =>
     Effect.runPromise(
       Effect.forEach(times(OUTER, () => work), (work) =>
@@ -158,7 +170,11 @@ async function time(
   return duration / count * 1e6;
 }
 
-async function measure(table: string, cases: Case[], rounds: number) {
+async function measure(
+  table: string,
+  cases: Case[],
+  rounds: number,
+): Promise<void> {
   for (const [name, { median, min }] of await alternate(cases, rounds)) {
     report(table, name, { median: median.ns ?? NaN, min: min.ns ?? NaN });
   }
