@@ -129,7 +129,6 @@ async function followLrc(
     parseResult: (result) => result,
   });
   const { resultCode, result, message, exception } = await handle.done;
-  signal.throwIfAborted();
   if (exception !== undefined) throw exception;
   if (resultCode === ResultCode.OK) return result;
   throw new CommandRefusedError(device.name, command, resultCode, message);

@@ -236,9 +236,8 @@ export class JobExecutor implements AsyncDisposable, Iterable<JobRun> {
   async stopAll(options: StopOptions = {}): Promise<JobStopReport> {
     checkStopOptions("stop all jobs", options);
     const report: JobStopReport = { stopped: [], abandoned: [] };
-    // The last first, or a place that becomes free starts one of them.
     await Promise.all(
-      [...this.#runs].reverse().map(async (run) => {
+      [...this.#runs].map(async (run) => {
         const outcome = await run.stop(options);
         report[outcome].push(run);
       }),

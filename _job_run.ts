@@ -62,6 +62,12 @@ export interface JobRun<T = unknown> extends AsyncDisposable {
   stop(options?: StopOptions): Promise<StopOutcome>;
 }
 
+function abortedScope(reason: unknown): CancelScope {
+  const scope = new CancelScope();
+  scope.abort(reason);
+  return scope;
+}
+
 /** What an execution is given. */
 export interface ExecutionManner {
   readonly signals: readonly (AbortSignal | undefined)[];
@@ -182,11 +188,9 @@ export class Execution<T> implements JobRun<T> {
   }
 
   #abort(reason: unknown): void {
-    if (this.#scope === undefined) {
-      this.#scope = new CancelScope();
-      this.#scope.abort(reason);
-    }
-    this.#tree?.abort(reason);
+    if (this.#tree === undefined) this.#scope = abortedScope(reason);
+    // All signals within have the same reason, also one that nobody gave.
+    else this.#tree.abort(reason ?? abortedScope(reason).reason);
   }
 
   #abandon(): void {

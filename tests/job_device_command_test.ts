@@ -238,7 +238,7 @@ test("deviceCommand() waits for the end of a long-running command", async () => 
 
 test("deviceCommand() follows a long-running command by itself", async () => {
   const rig = new JobRig();
-  await using camera = new LrcDevice({
+  const camera = new LrcDevice({
     name: "camera",
     clock: rig.clock,
     logger: rig.logger,
@@ -270,6 +270,7 @@ test("deviceCommand() follows a long-running command by itself", async () => {
     [{ pixels: 3 }],
   ]);
   assertEquals(told.at(-1), 1);
+  assertEquals(rig.logger.of("error"), []);
   assertEquals(told.toSorted((a, b) => a - b), told);
 
   const warm = await rig.finish(deviceCommand(camera, "Warm"));
@@ -279,12 +280,13 @@ test("deviceCommand() follows a long-running command by itself", async () => {
   const broken = await rig.finish(deviceCommand(camera, "Break"));
   const [[, message] = []] = await failuresOf(broken);
   assertStringIncludes(String(message), "answered FAILED to 'Break'");
+  await camera.stop();
   rig.assertNothingLeft();
 });
 
 test("deviceCommand() that is stopped lets go of a command that goes on", async () => {
   const rig = new JobRig();
-  await using camera = new LrcDevice({
+  const camera = new LrcDevice({
     name: "camera",
     clock: rig.clock,
     logger: rig.logger,
@@ -304,6 +306,8 @@ test("deviceCommand() that is stopped lets go of a command that goes on", async 
   );
   await rig.clock.advance(100);
   assertEquals(await failuresOf(late), [["", "Timed out after 100 ms"]]);
+  await camera.stop();
+  rig.assertNothingLeft();
 });
 
 test("deviceCommand() does not take a beginning for the end", async () => {

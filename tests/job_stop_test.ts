@@ -45,18 +45,33 @@ test("JobRun.stop() ends every call, begins no other and waits for the end", asy
 
 test("JobRun.stop() without a reason gives an AbortError, the same to all", async () => {
   const rig = new JobRig();
-  let reason: unknown;
-  const run = rig.submit(call(async ({ sleep, signal }) => {
+  const reasons: unknown[] = [];
+  const keep = call(async ({ sleep, signal }) => {
     await sleep(1e6).catch(() => {});
-    reason = signal.reason;
+    reasons.push(signal.reason);
     signal.throwIfAborted();
-  }));
+  });
+  const run = rig.submit(
+    sequential(parallel([keep, sequential(parallel([keep]))])),
+  );
   await rig.clock.advance(1);
   await run.stop();
   const thrown = await caught(run.done);
   assertInstanceOf(thrown, DOMException);
   assertEquals(thrown.name, "AbortError");
-  assertStrictEquals(thrown, reason);
+  assertEquals(reasons.length, 2);
+  for (const reason of reasons) assertStrictEquals(reason, thrown);
+});
+
+test("JobRun.stop() takes any reason, null too", async () => {
+  for (const reason of [null, 0, "", false]) {
+    const rig = new JobRig();
+    const run = rig.submit(parallel([rig.takes(1e6, "a")]));
+    await rig.clock.advance(1);
+    await run.stop({ reason });
+    assertEquals(await caught(run.done), reason);
+    assertEquals(statusesOf(run.results), ["stopped", "stopped"]);
+  }
 });
 
 test("JobRun.stop() in the turn of the submission lets nothing begin", async () => {
