@@ -15,12 +15,6 @@ export interface Tree {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly trunk: Group;
-  /** Whether it stands in the queue of those of which nothing has begun. */
-  isQueued: boolean;
-  /** The one before it in the queue. */
-  before: Tree | undefined;
-  /** The one after it in the queue. */
-  after: Tree | undefined;
   /** How many of its groups stand in a line. */
   listed: number;
   /** Whether no group of any tree waits that comes before its own. */

@@ -11,7 +11,7 @@ import {
   statusOf,
   unbegun,
 } from "./_job_results.ts";
-import type { Scheduler } from "./_job_scheduler.ts";
+import type { Scheduler, Waiting } from "./_job_scheduler.ts";
 import { JobTree } from "./_job_tree.ts";
 import type { Job, JobValue } from "./_job_value.ts";
 import { report } from "./_report.ts";
@@ -80,15 +80,23 @@ export interface ExecutionManner {
 }
 
 /** One run of a job. */
-export class Execution<T> implements JobRun<T> {
+export class Execution<T> implements JobRun<T>, Waiting {
+  isQueued = false;
+  before: Waiting | undefined = undefined;
+  after: Waiting | undefined = undefined;
   readonly #job: JobValue<T>;
   readonly #name: string;
+  readonly #order: number;
+  readonly #scheduler: Scheduler;
   readonly #manner: ExecutionManner;
   readonly #run: Run;
   readonly #failure: Failure = new Failure();
   /** That of the calls. */
   #scope: CancelScope | undefined = undefined;
+  /** There once its turn has come. */
   #tree: JobTree | undefined = undefined;
+  /** Tells that nothing runs any more. */
+  #end: (() => void) | undefined = undefined;
   /** There once somebody has asked for it. */
   #done: PromiseWithResolvers<T> | undefined = undefined;
   #isOver = false;
@@ -103,10 +111,12 @@ export class Execution<T> implements JobRun<T> {
   ) {
     this.#job = job;
     this.#name = job.name ?? "job";
+    this.#order = order;
+    this.#scheduler = scheduler;
     this.#manner = manner;
     const { signals, grace, clock } = manner;
     this.#run = new Run(
-      (scope) => this.#work(scope, order, scheduler),
+      (scope) => this.#work(scope),
       signals,
       grace,
       clock,
@@ -166,31 +176,46 @@ export class Execution<T> implements JobRun<T> {
     await this.stop();
   }
 
-  #work(
-    scope: CancelScope,
-    order: number,
-    scheduler: Scheduler,
-  ): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+  /** The scheduler's call. */
+  begin(): JobTree {
     const { grace, clock, logger, onProgress } = this.#manner;
+    const scope = this.#scope ?? new CancelScope();
+    return this.#tree = new JobTree(
+      this.#job,
+      this.#order,
+      scope,
+      this.#scheduler,
+      {
+        name: this.#name,
+        grace,
+        clock,
+        logger,
+        onProgress: onProgress && (() => this.#tellProgress(onProgress)),
+        onOver: () => this.#settle(),
+        onEnd: () => this.#end?.(),
+      },
+    );
+  }
+
+  #work(scope: CancelScope): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
     this.#scope = scope;
-    this.#tree = new JobTree(this.#job, order, scope, scheduler, {
-      name: this.#name,
-      grace,
-      clock,
-      logger,
-      onProgress: onProgress && (() => this.#tellProgress(onProgress)),
-      onOver: () => this.#settle(),
-      onEnd: resolve,
-    });
-    scheduler.enter(this.#tree);
+    this.#end = resolve;
+    this.#scheduler.enter(this);
     return promise;
   }
 
   #abort(reason: unknown): void {
-    if (this.#tree === undefined) this.#scope = abortedScope(reason);
-    // All signals within have the same reason, also one that nobody gave.
-    else this.#tree.abort(reason ?? abortedScope(reason).reason);
+    if (this.#tree !== undefined) {
+      // All signals within have the same reason, also one that nobody gave.
+      this.#tree.abort(reason ?? abortedScope(reason).reason);
+      return;
+    }
+    this.#scope = abortedScope(reason);
+    if (!this.isQueued) return;
+    this.#scheduler.forget(this);
+    this.#settle();
+    this.#end?.();
   }
 
   #abandon(): void {

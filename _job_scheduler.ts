@@ -5,32 +5,44 @@ import type { Group, Tree } from "./_job_groups.ts";
 import type { Leaf } from "./_job_leaf.ts";
 import { Line } from "./_job_line.ts";
 
+/** A job that waits for its first place. */
+export interface Waiting {
+  /** Whether it stands in the queue. Written by the queue, as are the others. */
+  isQueued: boolean;
+  /** The one before it. */
+  before: Waiting | undefined;
+  /** The one after it. */
+  after: Waiting | undefined;
+  /** It is its turn. */
+  begin(): Tree;
+}
+
 /**
- * Trees in the order they came, which leave from anywhere. A `Set` would do,
- * but one whose iterator lives long keeps what was deleted.
+ * Jobs in the order they came, which leave from anywhere. A `Set` would do, but
+ * one whose iterator lives long keeps what was deleted.
  */
 class Queue {
-  first: Tree | undefined = undefined;
-  #last: Tree | undefined = undefined;
+  first: Waiting | undefined = undefined;
+  #last: Waiting | undefined = undefined;
 
-  add(tree: Tree): void {
-    tree.isQueued = true;
-    tree.before = this.#last;
-    if (this.#last === undefined) this.first = tree;
-    else this.#last.after = tree;
-    this.#last = tree;
+  add(job: Waiting): void {
+    job.isQueued = true;
+    job.before = this.#last;
+    if (this.#last === undefined) this.first = job;
+    else this.#last.after = job;
+    this.#last = job;
   }
 
-  delete(tree: Tree): void {
-    if (!tree.isQueued) return;
-    tree.isQueued = false;
-    const { before, after } = tree;
+  delete(job: Waiting): void {
+    if (!job.isQueued) return;
+    job.isQueued = false;
+    const { before, after } = job;
     if (before === undefined) this.first = after;
     else before.after = after;
     if (after === undefined) this.#last = before;
     else after.before = before;
-    tree.before = undefined;
-    tree.after = undefined;
+    job.before = undefined;
+    job.after = undefined;
   }
 }
 
@@ -41,8 +53,7 @@ class Queue {
  */
 export class Scheduler {
   readonly #limit: number;
-  /** Trees of which nothing has begun. */
-  readonly #fresh: Queue = new Queue();
+  readonly #waiting: Queue = new Queue();
   /** Trees of which something has begun, and more may. */
   readonly #open: Line = new Line();
   #running = 0;
@@ -59,16 +70,16 @@ export class Scheduler {
     return this.#running;
   }
 
-  /** Takes a tree. Its calls start now, or when there are places. */
-  enter(tree: Tree): void {
-    this.#fresh.add(tree);
+  /** Takes a job. Its calls start now, or when there are places. */
+  enter(job: Waiting): void {
+    this.#waiting.add(job);
     this.#isQuiet = false;
     this.fill();
   }
 
-  /** Forgets a tree that is over. */
-  forget(tree: Tree): void {
-    this.#fresh.delete(tree);
+  /** Forgets a job that waits no more. */
+  forget(job: Waiting): void {
+    this.#waiting.delete(job);
   }
 
   /** Whether no other tree that has begun waits for a place. */
@@ -135,9 +146,10 @@ export class Scheduler {
       open.shift();
       trunk.tree.settle();
     }
-    const fresh = this.#fresh;
-    for (let tree = fresh.first; tree !== undefined; tree = fresh.first) {
-      fresh.delete(tree);
+    const waiting = this.#waiting;
+    for (let job = waiting.first; job !== undefined; job = waiting.first) {
+      waiting.delete(job);
+      const tree = job.begin();
       const leaf = tree.trunk.take();
       if (leaf !== undefined) {
         if (tree.trunk.isOpen) open.add(tree.trunk);

@@ -54,9 +54,6 @@ export class JobTree implements Tree {
   readonly logger: Logger;
   readonly trunk: Group;
   readonly failures: JobFailure[] = [];
-  isQueued = false;
-  before: Tree | undefined = undefined;
-  after: Tree | undefined = undefined;
   listed = 0;
   readonly #manner: TreeManner;
   readonly #scheduler: Scheduler;
@@ -206,7 +203,6 @@ export class JobTree implements Tree {
     }
     if (this.#isOver || !this.trunk.isOver) return;
     this.#isOver = true;
-    this.#scheduler.forget(this);
     this.#manner.onOver();
     if (!this.isHanging) this.#manner.onEnd();
   }
