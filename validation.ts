@@ -146,13 +146,12 @@ async function ask<T>(
   const settled = isPromiseLike(result)
     ? await abortable(result, signal)
     : result;
-  checkType(
-    typeof settled === "object" && settled !== null,
-    `validate with a schema of ${vendor}`,
-    "its result",
-    "an object",
-    settled,
-  );
+  const doing = `validate with a schema of ${vendor}`;
+  const isObject = typeof settled === "object" && settled !== null;
+  checkType(isObject, doing, "its result", "an object", settled);
+  const { issues } = settled as { issues?: unknown };
+  const isRead = issues === undefined || Array.isArray(issues);
+  checkType(isRead, doing, "its issues", "an array", issues);
   return settled as StandardResult<T>;
 }
 

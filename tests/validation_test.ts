@@ -265,6 +265,22 @@ test("validate() passes on what a validator throws", async () => {
     TypeError,
     "Cannot validate with a schema of broken as 'its result' must be an object: current value is null",
   );
+  const wordy = {
+    "~standard": {
+      version: 1,
+      vendor: "broken",
+      validate: () => ({ issues: "many" }),
+    },
+  } as unknown as StandardSchema;
+  await assertRejects(
+    () => validate(wordy, {}),
+    TypeError,
+    `'its issues' must be an array: current value is "many"`,
+  );
+  assertEquals(
+    await refusal(validate(failing(), {})),
+    "The value is not valid: nobody says why",
+  );
 });
 
 test("validate() does not wait beyond the abort of its signal", async () => {
