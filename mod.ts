@@ -43,6 +43,7 @@ export * from "./cancellation.ts";
 export * from "./clock.ts";
 export * from "./device_proxy.ts";
 export * from "./job.ts";
+export * from "./follow_operation.ts";
 export * from "./lock.ts";
 export * from "./logger.ts";
 export * from "./long_running_command.ts";
