@@ -228,7 +228,7 @@ test("followOperation asks nothing under a signal that has aborted, and lets go 
   assert(isCancelled);
 });
 
-test("unsubscribe and using end the interest, once", async () => {
+test("unsubscribe and disposing end the interest, once", async () => {
   const rig = new OperationRig();
   rig.on(URL_1, running);
   const handle = rig.follow(accepted);
@@ -237,17 +237,12 @@ test("unsubscribe and using end the interest, once", async () => {
   await assertUnknown(handle, "The operation was left");
   assertEquals(rig.clock.pending, []);
 
-  let other: OperationHandle;
-  {
-    using left = rig.follow(accepted);
-    other = left;
-  }
+  const other = rig.follow(accepted);
+  other[Symbol.dispose]();
   await assertUnknown(other, "The operation was left");
-  {
-    await using left = rig.follow(accepted);
-    other = left;
-  }
-  assert(other.ended);
+  const third = rig.follow(accepted);
+  await third[Symbol.asyncDispose]();
+  assert(third.ended);
 
   rig.on(URL_1, { body: 1 });
   const ended = rig.follow(accepted);
