@@ -41,6 +41,9 @@ export interface Tracking {
 
 const isGood = (status: number): boolean => status >= 200 && status < 300;
 
+/** Redirects after which the next request is a GET; 307 would be sent anew. */
+const SEEN_ELSEWHERE: readonly number[] = [301, 302, 303];
+
 /** What the headers alone tell about where to ask. */
 export function trackHeaders(
   status: number,
@@ -53,11 +56,10 @@ export function trackHeaders(
     return text === null ? undefined : resolveUrl(text, first);
   };
   const monitor = at("operation-location") ?? at("azure-asyncoperation");
-  const isRedirect = status >= 300 && status < 400;
-  const isOpen = status === 202 || isRedirect;
+  const isOpen = status === 202 || SEEN_ELSEWHERE.includes(status);
   const location = monitor !== undefined || isOpen ? at("location") : undefined;
   const url = monitor ?? location;
-  if (url === undefined || status >= 400) return undefined;
+  if (url === undefined || !(isGood(status) || isOpen)) return undefined;
   const shape = monitor !== undefined ? "status" : "location";
   const hasMade = status === 201;
   const origins = originsOf(first);

@@ -193,21 +193,23 @@ test("Azure: an operation that has failed tells its error", async () => {
 });
 
 test("Azure: an error of the monitor is no error of the operation", async () => {
-  const rig = new OperationRig();
-  rig.on(MONITOR, {
-    status: 404,
-    body: { error: { code: "NotFound", message: "Operation not found" } },
-  });
-  const error = assertFailed(
-    await endOf(rig, {
-      status: 202,
-      headers: { "azure-asyncoperation": MONITOR },
-    }),
-    "unknown",
-    "Operation not found",
-  );
-  assertEquals(error.httpStatus, 404);
-  assertEquals(rig.asked.length, 1);
+  for (const status of [400, 404, 409]) {
+    const rig = new OperationRig();
+    rig.on(MONITOR, {
+      status,
+      body: { error: { code: "NotFound", message: "Operation not found" } },
+    });
+    const error = assertFailed(
+      await endOf(rig, {
+        status: 202,
+        headers: { "azure-asyncoperation": MONITOR },
+      }),
+      "unknown",
+      "Operation not found",
+    );
+    assertEquals(error.httpStatus, status);
+    assertEquals(rig.asked.length, 1);
+  }
 });
 
 test("Operation-Location: the result is in the body, or where resourceLocation says", async () => {
@@ -501,7 +503,7 @@ test("An answer that is the result already ends it without asking", async () => 
 });
 
 test("A request that was refused has failed", async () => {
-  for (const status of [400, 404, 429, 500, 503]) {
+  for (const status of [307, 400, 404, 429, 500, 503]) {
     const error = assertFailed(
       await endOf(new OperationRig(), {
         status,

@@ -155,6 +155,20 @@ test("followOperation takes 429 and 503 with Retry-After for not yet", async () 
   assertEquals(handle.counters, { asked: 5, failed: 0, throttled: 4 });
 });
 
+test("followOperation waits for the longer of Retry-After and its own policy", async () => {
+  const rig = new OperationRig();
+  const failed = (text: string) => ({
+    status: 500,
+    headers: { "retry-after": text },
+  });
+  rig.on(URL_1, failed("3"), failed("1"), { body: 1 });
+  const handle = rig.follow(accepted, {
+    retry: { delay: () => 2000 },
+  });
+  await rig.end(handle);
+  assertEquals(rig.times.map(([, time]) => time), [1000, 4000, 6000]);
+});
+
 test("followOperation ends with the timeout and says what was seen", async () => {
   const rig = new OperationRig();
   rig.on(URL_1, { body: { status: "Slewing", percentComplete: 40 } });
@@ -213,6 +227,20 @@ test("followOperation ends with the reason of the signal, whatever it does then"
     assertEquals(app.listeners, 0);
     assertEquals(rig.clock.pending, []);
   }
+});
+
+test("An answer that comes after the end is let go of", async () => {
+  const rig = new OperationRig();
+  let answer: (response: Response) => void = () => {};
+  rig.on(URL_1, () => new Promise((resolve) => answer = resolve));
+  const handle = rig.follow(URL_1);
+  await rig.clock.advance(0);
+  await handle.unsubscribe();
+  let isCancelled = false;
+  const body = new ReadableStream({ cancel: () => void (isCancelled = true) });
+  answer(new Response(body));
+  await rig.clock.advance(0);
+  assert(isCancelled);
 });
 
 test("followOperation asks nothing under a signal that has aborted, and lets go of the body", async () => {
