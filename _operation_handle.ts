@@ -356,9 +356,11 @@ export class Operation<R> implements OperationHandle<R> {
     const body = this.#response?.body;
     if (error === undefined) {
       const told = show([status, stage, progress, body]);
-      if (told === this.#told) return;
+      const isNew = told !== this.#told;
+      // That asking works again is told, too, but is no news of the operation.
+      if (!isNew && this.#update?.error === undefined) return;
       this.#told = told;
-      this.#poller.hasNews();
+      if (isNew) this.#poller.hasNews();
     }
     const time = this.#settings.clock.now();
     const update = { status, stage, progress, body, error, time };

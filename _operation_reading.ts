@@ -110,8 +110,10 @@ const CANCELLED = 1;
 
 function readAip(answer: OperationResponse): Reading {
   const { body } = answer;
-  if (!isAipOperation(body)) return unreadable(answer, false);
   const { done, response } = fieldsOf(body) ?? {};
+  if (!isAipOperation(body) && typeof done !== "boolean") {
+    return unreadable(answer, false);
+  }
   const stage = textOf(fieldsOf(body)?.metadata, "state");
   if (done !== true) return read(answer, "running", stage, undefined);
   const error = errorOf(body);
@@ -195,6 +197,10 @@ export function readResult(answer: OperationResponse): Reading {
   return unreadable(answer, !isLater);
 }
 
+/** Servers and gateways that break down may have begun it before. */
+const mayHaveBegun = (status: number): boolean =>
+  status === 408 || (status >= 500 && ![501, 503, 505].includes(status));
+
 /**
  * What the first answer says if it tells of nowhere to ask: the operation has
  * not begun, it has ended, or it is lost.
@@ -203,6 +209,7 @@ export function readFirst(answer: OperationResponse): Reading {
   const { status, body } = answer;
   if (!isGood(status)) {
     const error = errorFrom(answer, `The server has answered with ${status}`);
+    if (mayHaveBegun(status)) return { kind: "unreadable", error };
     return { kind: "failed", stage: undefined, progress: undefined, error };
   }
   const reading = provisioningOf(body) === undefined

@@ -84,7 +84,9 @@ async function readBytes(
   return bytes;
 }
 
-function decode(bytes: Uint8Array<ArrayBuffer>, type: string): unknown {
+function decode(bytes: Uint8Array<ArrayBuffer>, response: Response): unknown {
+  const { headers, status, url } = response;
+  const type = headers.get("content-type") ?? "";
   if (bytes.byteLength === 0) return undefined;
   const isJson = /^[^;]*\bjson\b/i.test(type);
   if (!isJson && type !== "" && !/^text\//i.test(type)) return bytes;
@@ -92,8 +94,16 @@ function decode(bytes: Uint8Array<ArrayBuffer>, type: string): unknown {
   if (!isJson && type !== "") return text;
   try {
     return JSON.parse(text);
-  } catch {
-    return text;
+  } catch (error) {
+    // The body matters only where the status does not say all.
+    if (!isJson || !response.ok || status === 202) return text;
+    throw new OperationError(
+      `The body of ${url} is not the JSON it should be`,
+      {
+        cause: error,
+        httpStatus: status,
+      },
+    );
   }
 }
 
@@ -105,8 +115,7 @@ export async function readResponse(
 ): Promise<OperationResponse> {
   const { url, status, headers } = response;
   const bytes = await readBytes(response, most, signal);
-  const body = decode(bytes, headers.get("content-type") ?? "");
-  return { url, status, headers, body };
+  return { url, status, headers, body: decode(bytes, response) };
 }
 
 /**

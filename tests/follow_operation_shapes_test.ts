@@ -161,6 +161,18 @@ test("Azure: a resource with a provisioningState is asked itself", async () => {
   }
 });
 
+test("Azure: a PUT with Location and a provisioningState is asked there", async () => {
+  const rig = new OperationRig();
+  rig.on(RESULT, { status: 202 }, { body: machine("Succeeded") });
+  const result = await endOf(rig, {
+    status: 201,
+    headers: { location: RESULT },
+    body: machine("Creating"),
+  }, { url: MACHINE });
+  assertEquals(result.value, machine("Succeeded"));
+  assertEquals(rig.asked.length, 2);
+});
+
 test("Azure: a resource that is gone has been deleted, if it was to be", async () => {
   const rig = new OperationRig();
   rig.on(MACHINE, { body: machine("Deleting") }, { status: 404 });
@@ -502,15 +514,16 @@ test("An answer that is the result already ends it without asking", async () => 
   assertEquals(rig.asked, []);
 });
 
-test("A request that was refused has failed", async () => {
-  for (const status of [307, 400, 404, 429, 500, 503]) {
+test("A request that was refused has failed, one that broke down is unknown", async () => {
+  const refused = [307, 400, 404, 429, 501, 503];
+  for (const status of [...refused, 408, 500, 502, 504]) {
     const error = assertFailed(
       await endOf(new OperationRig(), {
         status,
         headers: { location: RESULT },
         body: { error: { code: "No", message: "Not today" } },
       }),
-      "failed",
+      refused.includes(status) ? "failed" : "unknown",
       "Not today",
     );
     assertEquals(error.httpStatus, status);

@@ -109,6 +109,7 @@ test("followOperation asks again when asking fails, and counts it", async () => 
       { status: 500 },
       busy,
       { body: "<html>" },
+      { headers: { "content-type": "application/json" }, body: "{" },
       { body: { unrelated: true } },
     ]
   ) {
@@ -122,6 +123,7 @@ test("followOperation asks again when asking fails, and counts it", async () => 
     assertEquals(rig.times.map(([, time]) => time), [1000, 1100, 1300]);
     assertEquals(handle.counters.failed, 2);
     const errors = (await updates).filter(({ error }) => error !== undefined);
+    assertEquals((await updates).at(-1)?.error, undefined);
     assertEquals(errors.length, 2);
     assertEquals(errors.map(({ status }) => status), ["running", "running"]);
   }
@@ -293,6 +295,35 @@ test("The updates begin with what is known and end with the end", async () => {
   const after = await updatesOf(handle);
   assertEquals(after.map(({ status }) => status), ["failed"]);
   assertInstanceOf(after[0]?.error, OperationError);
+});
+
+test("The updates tell that asking works again", async () => {
+  const rig = new OperationRig();
+  const same = { body: { status: "a" } };
+  rig.on(URL_1, same, busy, same, same);
+  const handle = rig.follow(monitored, { retry: { delay: () => 1 } });
+  await rig.clock.advance(1999);
+  const updates = updatesOf(handle);
+  await rig.clock.advance(5000);
+  await handle.unsubscribe();
+  const told = (await updates).map(({ stage, error }) =>
+    `${stage} ${error instanceof Error ? error.name : error}`
+  );
+  assertEquals(told, [
+    "a undefined",
+    "a OperationError",
+    "a undefined",
+    "a AbortError",
+  ]);
+});
+
+test("A result that is not the JSON it should be is asked for again", async () => {
+  const rig = new OperationRig();
+  const headers = { "content-type": "application/json" };
+  rig.on(URL_1, { headers, body: '{"stars":' }, { body: { stars: 7 } });
+  const handle = rig.follow(accepted);
+  assertEquals((await rig.end(handle)).value, { stars: 7 });
+  assertEquals(handle.counters.failed, 1);
 });
 
 test("serialize and followOperation go on where another process was", async () => {
