@@ -109,10 +109,10 @@ test("A stalled answer is given up, and a signal ends one at once", async () => 
     server.on("/operations/1", "stall", { body: { status: "done" } });
     const handle = followOperation(server.url("/operations/1"), {
       ...quick,
-      requestTimeout: 50,
+      requestTimeout: 200,
     });
     assertEquals((await handle.done).status, "succeeded");
-    assertEquals(handle.counters.failed, 1);
+    assert(handle.counters.failed >= 1);
 
     server.on("/operations/2", "stall");
     const app = new CountingController();
@@ -123,7 +123,8 @@ test("A stalled answer is given up, and a signal ends one at once", async () => 
         signal: app.signal,
       }));
     }
-    while (server.received.length < 7) {
+    const isSecond = ({ path }: { path: string }) => path === "/operations/2";
+    while (server.received.filter(isSecond).length < 5) {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     app.abort("dawn");
