@@ -37,7 +37,8 @@ import {
   settingsOf,
 } from "./_lrc_client_options.ts";
 import { attach, begin, execute } from "./_lrc_invoke.ts";
-import type { LrcResult } from "./_lrc_outcome.ts";
+import { parseResultCode } from "./_lrc_messages.ts";
+import { codeOfError, failureOf, type LrcResult } from "./_lrc_outcome.ts";
 import { type LrcTableEntry, parseTable, tablesOf } from "./_lrc_repair.ts";
 import {
   type CallbackScheduler,
@@ -47,7 +48,8 @@ import {
   lease,
   takeLease,
 } from "./_lrc_scheduler.ts";
-import { abortable } from "./cancellation.ts";
+import { UNKNOWN_STATE } from "./_lrc_state.ts";
+import { abortable, timeout } from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import {
   DeviceError,
@@ -413,6 +415,8 @@ export async function abortDevice(
   const doing = "abort device";
   checkProxy(doing, proxy);
   const settings = settingsOf(doing, options);
+  const { signal, clock } = settings;
+  const since = clock.now();
   const result = await execute({
     callback: null,
     proxy,
@@ -421,21 +425,26 @@ export async function abortDevice(
     settings,
   });
   if (!isUnknownCommand(result.exception)) return result;
+  const command = "AbortCommands";
+  const left = Math.max(0, settings.timeout - (clock.now() - since));
   try {
-    const answer = await abortable(
-      proxy.command("AbortCommands", undefined, options),
-      settings.signal,
+    const answer = await timeout(
+      (signal) => proxy.command(command, undefined, { signal }),
+      left,
+      { signal, clock },
     );
-    const text = Array.isArray(answer) ? String(answer[1]) : "";
+    const [code, text] = Array.isArray(answer) ? answer.flat() : [];
     return {
       ...result,
-      command: "AbortCommands",
-      resultCode: ResultCode.STARTED,
-      message: text,
+      command,
+      resultCode: parseResultCode(code) ?? ResultCode.UNKNOWN,
+      message: typeof text === "string" ? text : "",
       exception: undefined,
     };
   } catch (error) {
-    return { ...result, command: "AbortCommands", exception: error };
+    const subject = { device: proxy.name, command, commandId: undefined };
+    const code = codeOfError(error, signal);
+    return failureOf(subject, UNKNOWN_STATE, error, code);
   }
 }
 

@@ -4,6 +4,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { sleep } from "../cancellation.ts";
 import { type DeviceProxy, ResultCode, TaskStatus } from "../device_proxy.ts";
 import {
   abortDevice,
@@ -196,11 +197,37 @@ test("abortDevice takes AbortCommands for a device that knows no Abort", async (
   assertEquals(done.exception, undefined);
 });
 
+test("abortDevice says so when AbortCommands is rejected, or not answered in time", async () => {
+  const { device, options, clock } = new LrcRig([1, 1], { timeout: 1000 });
+  device.answers.set("AbortCommands", () => answer(ResultCode.REJECTED, "no"));
+  const rejected = await abortDevice(device, options);
+  assertEquals(rejected.resultCode, ResultCode.REJECTED);
+  assertEquals(rejected.message, "no");
+
+  device.delay = (call) => {
+    if (call === "Abort") return sleep(400, { clock });
+    return call === "AbortCommands" ? new Promise(() => {}) : Promise.resolve();
+  };
+  const aborting = abortDevice(device, options);
+  await clock.advance(999);
+  assertEquals(clock.pending.length, 1);
+  await clock.advance(1);
+  const late = await aborting;
+  assertEquals(late.resultCode, ResultCode.FAILED);
+  assertEquals((late.exception as Error).name, "TimeoutError");
+  assertEquals(clock.pending, []);
+
+  const signal = AbortSignal.abort("dawn");
+  const left = await abortDevice(device, { ...options, signal });
+  assertEquals(left.resultCode, ResultCode.UNKNOWN);
+});
+
 test("abortDevice of a device that knows neither says so", async () => {
   const { device, options } = new LrcRig([1, 1]);
   const done = await abortDevice(device, options);
   assertEquals(done.resultCode, ResultCode.FAILED);
   assert(String(done.exception).includes("AbortCommands"));
+  assert(done.message.includes("AbortCommands"));
 });
 
 test("listLrcs reads what a device has, and leaves out what it cannot understand", async () => {
