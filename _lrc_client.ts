@@ -91,6 +91,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
   #askAt: number;
   /** How often in a row the device was asked without news. */
   #quiet: number;
+  #lastPause: number = LATER;
 
   constructor(init: CommandInit<R>) {
     const { settings, callback, subject } = init;
@@ -170,7 +171,6 @@ export class CommandHandle<R> implements LrcHandle<R> {
   }
 
   async unsubscribe(): Promise<void> {
-    if (!this.#ended) this.#queue?.clear();
     this.#giveUp(new DOMException("The command was left", "AbortError"));
     await this.#released;
   }
@@ -286,8 +286,9 @@ export class CommandHandle<R> implements LrcHandle<R> {
   #pause(): number {
     const { asking, logger } = this.#init.settings;
     try {
-      const ms = asking.delay(this.#quiet + 1) ?? Infinity;
-      return ms >= 0 ? ms : LATER;
+      // A policy that has come to its end goes on as it was.
+      const ms = asking.delay(this.#quiet + 1) ?? this.#lastPause;
+      return this.#lastPause = ms >= 0 ? ms : LATER;
     } catch (error) {
       const { command } = this;
       report(logger, "error", "The poll policy has failed", { command, error });
@@ -313,6 +314,11 @@ export class CommandHandle<R> implements LrcHandle<R> {
   }
 
   #timeOut(kind: "overall" | "idle", now: number): void {
+    if (this.#state.held !== undefined) {
+      // It has ended, only its result is missing.
+      this.#receive({ kind: "unable" });
+      return;
+    }
     const { settings, subject, proxy } = this.#init;
     const error = timeoutOf(kind, subject, settings, this.#state, now);
     if (settings.abortOnTimeout) sendAbort(proxy, settings.logger);
@@ -322,6 +328,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
 
   #giveUp(reason: unknown): void {
     if (this.#ended) return;
+    this.#queue?.clear();
     const { subject } = this.#init;
     this.#end(failureOf(subject, this.#state, reason, ResultCode.UNKNOWN));
     this.#endIterators();

@@ -161,7 +161,8 @@ export interface AttachLrcOptions<R = unknown> {
   /**
    * Asks the device again and again and subscribes to nothing, for devices
    * without events. `true` stands for 100 ms at first and then more and more,
-   * up to 5 s; with news it begins anew.
+   * up to 5 s; with news it begins anew. A policy with a limit keeps to its last
+   * delay from there on: the asking never ends before the command.
    *
    * @default {false}
    */
@@ -174,8 +175,9 @@ export interface AttachLrcOptions<R = unknown> {
    */
   raw?: boolean;
   /**
-   * Makes a typed result of that of a command that went well. If it throws,
-   * the command counts as failed with that error.
+   * Makes a typed result of that of a command that went well, at once: a
+   * promise is not waited for. If it throws, the command counts as failed with
+   * that error.
    *
    * @default {the result as it came}
    */
@@ -269,7 +271,7 @@ export function settingsOf<R>(
     : poll
     ? POLL
     : silence === Infinity
-    ? { delay: () => undefined }
+    ? { delay: () => Infinity }
     : backoff({
       limit: Infinity,
       initial: silence,

@@ -152,31 +152,36 @@ test("A command that is left while its device is asked leaves nothing", async ()
   assertEquals(rig.device.calls.length, length);
 });
 
-test("A slow callback is not called any more when its command was left", async () => {
-  const rig = new LrcRig();
-  const { device, options, clock } = rig;
-  let open = (): void => {};
-  const gate = new Promise<void>((resolve) => open = resolve);
-  let calls = 0;
-  device.accepts("Scan");
-  const handle = await invokeLrc(
-    () => {
-      calls++;
-      return gate;
-    },
-    device,
-    "Scan",
-    undefined,
-    options,
-  );
-  await clock.advance(0);
-  await rig.tell(handle, { status: QUEUED }, { status: IN_PROGRESS });
-  assertEquals(rig.scheduler.pending, 2);
-  await handle.unsubscribe();
-  assertEquals(rig.scheduler.pending, 0);
-  open();
-  await clock.advance(0);
-  assertEquals(calls, 1);
+test("A slow callback is not called any more when its command was left or its signal aborts", async () => {
+  for (const aborts of [false, true]) {
+    const rig = new LrcRig();
+    const { device, options, clock } = rig;
+    const controller = new AbortController();
+    const { signal } = controller;
+    let open = (): void => {};
+    const gate = new Promise<void>((resolve) => open = resolve);
+    let calls = 0;
+    device.accepts("Scan");
+    const handle = await invokeLrc(
+      () => {
+        calls++;
+        return gate;
+      },
+      device,
+      "Scan",
+      undefined,
+      { ...options, signal },
+    );
+    await clock.advance(0);
+    await rig.tell(handle, { status: QUEUED }, { status: IN_PROGRESS });
+    assertEquals(rig.scheduler.pending, 2);
+    if (aborts) controller.abort();
+    else await handle.unsubscribe();
+    assertEquals(rig.scheduler.pending, 0);
+    open();
+    await clock.advance(0);
+    assertEquals(calls, 1);
+  }
 });
 
 test("Who tries again at once does not join what has failed for others too", async () => {

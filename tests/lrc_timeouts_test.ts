@@ -52,6 +52,28 @@ test("A handle ends when the timeout is over and says what was seen", async () =
   assert(!rig.device.calls.includes("Abort"));
 });
 
+test("A handle that times out while it waits for the result alone says how the command has ended", async () => {
+  for (
+    const [status, code] of [
+      [COMPLETED, ResultCode.UNKNOWN],
+      [TaskStatus.FAILED, ResultCode.FAILED],
+      [TaskStatus.ABORTED, ResultCode.ABORTED],
+    ] as const
+  ) {
+    const [rig, handle] = await begin({ timeout: 5000, abortOnTimeout: true });
+    rig.device.failure = () => deviceError("API_Refused");
+    await rig.tell(handle, { status });
+    assertEquals(handle.ended, false);
+    await rig.clock.advance(5000);
+    const done = await handle.done;
+    assertEquals([done.status, done.resultCode], [status, code]);
+    assertEquals(done.exception, undefined);
+    assertEquals(rig.updates.at(-1)?.status, status);
+    assertEquals(rig.device.calls.includes("Abort"), false);
+    assertEquals(rig.clock.pending, []);
+  }
+});
+
 test("A handle that times out tells no more", async () => {
   const [rig, handle] = await begin({ timeout: 1000 });
   await rig.clock.advance(1000);
@@ -221,6 +243,19 @@ test("A handle polls as its policy says, and begins anew with news", async () =>
   await rig.clock.advance(1);
   assertEquals(handle.counters.asked, 3);
   await handle.unsubscribe();
+});
+
+test("A handle whose poll policy comes to its end polls on as before", async () => {
+  const poll = backoff({ limit: 3, initial: 100 });
+  const rig = new LrcRig([1, 2], { poll });
+  const handle = await rig.start();
+  await rig.clock.advance(10_000);
+  const { asked } = handle.counters;
+  await rig.clock.advance(4000);
+  assertEquals(handle.counters.asked, asked + 10);
+  await rig.tell(handle, { status: COMPLETED, result: ok });
+  await rig.clock.advance(400);
+  assertEquals((await handle.done).resultCode, ResultCode.OK);
 });
 
 test("A handle that polls goes on when the device fails, and tells it", async () => {
