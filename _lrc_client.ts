@@ -265,9 +265,8 @@ export class CommandHandle<R> implements LrcHandle<R> {
         attempt++;
         this.#mustAsk = false;
         this.#asked++;
-        const { repair } = lease.stream;
         const id = subject.commandId;
-        const input = await repair.ask(id, this.#source, signal);
+        const input = await lease.stream.ask(id, this.#source, signal);
         this.#source = sourceOf(settings);
         // Who cannot be asked and tells nothing will never tell.
         const isHopeless = settings.polls && input.kind === "unable";

@@ -10,7 +10,8 @@ import {
   parseTaskStatus,
 } from "./_lrc_messages.ts";
 import type { LrcInput, LrcSource } from "./_lrc_state.ts";
-import { abortable } from "./cancellation.ts";
+import { abortable, timeout } from "./cancellation.ts";
+import type { Clock } from "./clock.ts";
 import { DeviceError, type DeviceProxy, TaskStatus } from "./device_proxy.ts";
 
 /** A command in one of the tables `lrcQueue`, `lrcExecuting`, `lrcFinished`. */
@@ -41,6 +42,12 @@ const TABLES: readonly (readonly [string, TaskStatus])[] = [
 ];
 
 const CHECK = "CheckLongRunningCommandStatus";
+
+/**
+ * How long a device may take to answer what nobody but this client has asked,
+ * in milliseconds: an answer that got lost must not be waited for.
+ */
+export const PATIENCE = 30_000;
 
 /** The entries of a table. What cannot be understood is left out. */
 export function parseTable(
@@ -104,6 +111,7 @@ export class Repair {
   readonly #proxy: DeviceProxy;
   readonly #names: readonly string[];
   readonly #signal: AbortSignal;
+  readonly #clock: Clock;
   #canCheck = true;
   #reading: Promise<Picture> | undefined = undefined;
   #next: Promise<Picture> | undefined = undefined;
@@ -117,9 +125,11 @@ export class Repair {
     attributes: ReadonlySet<string>,
     version: 1 | 2,
     signal: AbortSignal,
+    clock: Clock,
   ) {
     this.#proxy = proxy;
     this.#signal = signal;
+    this.#clock = clock;
     const tables = tablesOf(attributes).map(([name]) => name);
     const isOld = version === 1 || !attributes.has("lrcfinished");
     const old = isOld ? EVENT_ATTRIBUTES[1] : [];
@@ -163,9 +173,10 @@ export class Repair {
   ): Promise<TaskStatus | undefined> {
     if (!this.#canCheck) return undefined;
     try {
-      const answer = await abortable(
-        this.#proxy.command(CHECK, id, { signal }),
-        signal,
+      const answer = await timeout(
+        (signal) => this.#proxy.command(CHECK, id, { signal }),
+        PATIENCE,
+        { signal, clock: this.#clock },
       );
       return parseTaskStatus(answer);
     } catch (error) {
@@ -198,10 +209,10 @@ export class Repair {
   async #readAll(): Promise<Picture> {
     const picture = new Map<string, LrcChange>();
     if (this.#names.length === 0) return picture;
-    const signal = this.#signal;
-    const values = await abortable(
-      this.#proxy.readAttributes(this.#names, { signal }),
-      signal,
+    const values = await timeout(
+      (signal) => this.#proxy.readAttributes(this.#names, { signal }),
+      PATIENCE,
+      { signal: this.#signal, clock: this.#clock },
     );
     for (const [index, name] of this.#names.entries()) {
       const table = TABLES.find(([each]) => each === name);

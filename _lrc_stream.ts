@@ -2,24 +2,22 @@
 // This module is browser compatible.
 
 import { Closing } from "./_closing.ts";
-import {
-  invocationError,
-  ProtocolVersionError,
-  reasonsOf,
-} from "./_lrc_errors.ts";
+import { invocationError, reasonsOf } from "./_lrc_errors.ts";
 import {
   EVENT_ATTRIBUTES,
   type LrcMessage,
   parseMessages,
 } from "./_lrc_messages.ts";
-import { Repair } from "./_lrc_repair.ts";
-import type { LrcInput } from "./_lrc_state.ts";
+import { learn } from "./_lrc_negotiation.ts";
+import { PATIENCE, Repair } from "./_lrc_repair.ts";
+import type { LrcInput, LrcSource } from "./_lrc_state.ts";
 import { report } from "./_report.ts";
 import { DEFAULT_GRACE } from "./_run.ts";
 import { backoff, type RestartPolicy } from "./backoff.ts";
-import { abortable, CancelScope, sleep } from "./cancellation.ts";
+import { abortable, CancelScope, sleep, timeout } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type {
+  DevError,
   DeviceEvent,
   DeviceProxy,
   DeviceSubscription,
@@ -56,21 +54,6 @@ const RESUBSCRIBE: RestartPolicy = backoff({
   jitter: 0.2,
 });
 
-const newestVersion = 2;
-
-/** The newest version of the protocol that both sides speak. */
-export function negotiate(device: string, versions: unknown): 1 | 2 {
-  const [least, most] = Array.isArray(versions) ? versions.map(Number) : [];
-  if (least === undefined || most === undefined) {
-    throw new ProtocolVersionError(device, versions);
-  }
-  const version = Math.min(most, newestVersion);
-  if (!(version >= Math.max(least, 1)) || version !== 1 && version !== 2) {
-    throw new ProtocolVersionError(device, versions);
-  }
-  return version;
-}
-
 /**
  * What a device tells of its long-running commands, for any number of them.
  * Made by the first who wants it, left by the last.
@@ -89,6 +72,11 @@ export class LrcStream {
 
   #version: 1 | 2 = 1;
   #repair: Repair | undefined = undefined;
+  /** Ends when the device speaks another version than before. */
+  #era: CancelScope = new CancelScope();
+  /** Whether the device may be another than it was, after a restart. */
+  #isDoubtful = false;
+  #learning: Promise<void> | undefined = undefined;
   /** Resolves when it stands. */
   readonly opened: Promise<void>;
 
@@ -109,9 +97,25 @@ export class LrcStream {
     return this.#version;
   }
 
-  get repair(): Repair {
-    if (this.#repair === undefined) throw new Error("The stream is not open");
-    return this.#repair;
+  /**
+   * Asks for a command.
+   *
+   * @throws {DeviceError} If the device cannot be asked.
+   */
+  async ask(
+    id: string,
+    source: LrcSource,
+    signal: AbortSignal,
+  ): Promise<LrcInput> {
+    await abortable(this.#learnAnew(), signal);
+    const repair = this.#repair;
+    if (repair === undefined) throw new Error("The stream is not open");
+    try {
+      return await repair.ask(id, source, signal);
+    } catch (error) {
+      if (!signal.aborted) this.#isDoubtful = true;
+      throw error;
+    }
   }
 
   /** How many commands listen. */
@@ -162,25 +166,64 @@ export class LrcStream {
 
   async #open(): Promise<void> {
     const { signal } = this.#scope;
-    const proxy = this.#proxy;
-    const names = await abortable(proxy.attributeNames({ signal }), signal);
-    const attributes = new Set(names.map((name) => name.toLowerCase()));
-    if (attributes.has("lrcprotocolversions")) {
-      const reading = proxy.readAttributes(["lrcProtocolVersions"], { signal });
-      const [versions] = await abortable(reading, signal);
-      this.#version = negotiate(proxy.name, versions);
-    }
-    this.#repair = new Repair(proxy, attributes, this.#version, signal);
+    await this.#learn(signal);
     if (!this.#hasEvents) return;
     const subscriptions: [string, DeviceSubscription][] = [];
     for (const attribute of EVENT_ATTRIBUTES[this.#version]) {
-      subscriptions.push([attribute, await this.#subscribe(attribute)]);
+      subscriptions.push([attribute, await this.#subscribe(attribute, signal)]);
     }
-    for (const subscription of subscriptions) this.#pump(...subscription);
+    this.#begin(new Map(subscriptions));
   }
 
-  async #subscribe(attribute: string): Promise<DeviceSubscription> {
-    const { signal } = this.#scope;
+  /** Finds out what the device speaks and what can be asked of it. */
+  async #learn(signal: AbortSignal): Promise<void> {
+    const proxy = this.#proxy;
+    const { version, attributes } = await learn(proxy, signal);
+    const { signal: end } = this.#scope;
+    this.#repair = new Repair(proxy, attributes, version, end, this.#clock);
+    this.#version = version;
+  }
+
+  /** Learns again, if there is doubt, and begins anew if it must. */
+  #learnAnew(): Promise<void> {
+    if (this.#learning === undefined && this.#isDoubtful) {
+      this.#learning = this.#dispelDoubt();
+    }
+    return this.#learning ?? Promise.resolve();
+  }
+
+  async #dispelDoubt(): Promise<void> {
+    const before = this.#version;
+    try {
+      this.#isDoubtful = false;
+      await timeout((signal) => this.#learn(signal), PATIENCE, {
+        signal: this.#scope.signal,
+        clock: this.#clock,
+      });
+    } catch (error) {
+      this.#isDoubtful = true;
+      throw error;
+    } finally {
+      this.#learning = undefined;
+    }
+    if (!this.#hasEvents || this.#version === before) return;
+    this.#era.abort();
+    this.#leaveAll();
+    this.#begin(new Map());
+  }
+
+  /** Begins to hand on events, of the subscriptions that there are already. */
+  #begin(subscriptions: ReadonlyMap<string, DeviceSubscription>): void {
+    this.#era = new CancelScope(this.#scope.signal);
+    for (const attribute of EVENT_ATTRIBUTES[this.#version]) {
+      this.#pump(attribute, subscriptions.get(attribute), this.#era.signal);
+    }
+  }
+
+  async #subscribe(
+    attribute: string,
+    signal: AbortSignal,
+  ): Promise<DeviceSubscription> {
     try {
       const subscribing = this.#proxy.subscribe(attribute, { signal });
       // One that comes when nobody waits for it any more is left at once.
@@ -197,32 +240,58 @@ export class LrcStream {
     }
   }
 
-  /** Hands on the events of an attribute, to the end of the stream. */
-  async #pump(attribute: string, first: DeviceSubscription): Promise<void> {
-    const { signal } = this.#scope;
-    let subscription: DeviceSubscription | undefined = first;
+  /** Hands on the events of an attribute, as long as the device has them. */
+  async #pump(
+    attribute: string,
+    first: DeviceSubscription | undefined,
+    era: AbortSignal,
+  ): Promise<void> {
+    let subscription = first;
     let attempt = 0;
-    while (subscription !== undefined) {
+    while (!era.aborted) {
+      if (subscription === undefined) {
+        subscription = await this.#resubscribe(attribute, attempt++, era);
+        if (subscription === undefined) continue;
+        this.#tellAll({ kind: "gap" });
+      }
       const since = this.#clock.now();
-      const error = await this.#follow(attribute, subscription);
-      if (signal.aborted) return;
+      const error = await this.#follow(attribute, subscription, era);
+      if (era.aborted) return;
       this.#subscriptions.delete(subscription);
       this.#leave(subscription);
-      this.#tellAll({ kind: "errors", errors: reasonsOf(error) });
-      const { resetAfter = Infinity } = RESUBSCRIBE;
-      if (this.#clock.now() - since >= resetAfter) attempt = 0;
       subscription = undefined;
-      while (subscription === undefined && !signal.aborted) {
-        try {
-          const ms = RESUBSCRIBE.delay(++attempt) ?? Infinity;
-          await sleep(ms, { signal, clock: this.#clock });
-          subscription = await this.#subscribe(attribute);
-        } catch (error) {
-          this.#log("debug", `could not subscribe to ${attribute}`, error);
-        }
+      this.#tellErrors(reasonsOf(error));
+      const { resetAfter = Infinity } = RESUBSCRIBE;
+      const wasLong = this.#clock.now() - since >= resetAfter;
+      attempt = wasLong ? 1 : Math.max(attempt, 1);
+    }
+  }
+
+  /** Subscribes again, after a pause; returns nothing if that fails. */
+  async #resubscribe(
+    attribute: string,
+    attempt: number,
+    era: AbortSignal,
+  ): Promise<DeviceSubscription | undefined> {
+    const { signal } = this.#scope;
+    const clock = this.#clock;
+    try {
+      if (attempt > 0) {
+        const ms = RESUBSCRIBE.delay(attempt) ?? Infinity;
+        await sleep(ms, { signal: era, clock });
       }
-      if (signal.aborted) return;
-      this.#tellAll({ kind: "gap" });
+      await this.#learnAnew();
+      if (era.aborted) return undefined;
+      return await timeout(
+        (signal) => this.#subscribe(attribute, signal),
+        PATIENCE,
+        { signal: era, clock },
+      );
+    } catch (error) {
+      if (!signal.aborted) {
+        this.#log("debug", `could not subscribe to ${attribute}`, error);
+      }
+      return undefined;
     }
   }
 
@@ -230,12 +299,13 @@ export class LrcStream {
   async #follow(
     attribute: string,
     subscription: DeviceSubscription,
+    era: AbortSignal,
   ): Promise<unknown> {
     let isBroken = false;
     try {
       for (;;) {
         const { done, value } = await subscription.next();
-        if (this.#scope.aborted) return undefined;
+        if (era.aborted) return undefined;
         if (done) return new Error(`The events of ${attribute} have ended`);
         const hasErrors = "errors" in value;
         this.#receive(attribute, value);
@@ -249,7 +319,7 @@ export class LrcStream {
 
   #receive(attribute: string, event: DeviceEvent): void {
     if ("errors" in event) {
-      this.#tellAll({ kind: "errors", errors: event.errors });
+      this.#tellErrors(event.errors);
       return;
     }
     for (const message of parseMessages(attribute, event.value)) {
@@ -269,6 +339,11 @@ export class LrcStream {
       this.#early.shift();
       for (const expectation of this.#expectations) expectation.hasGap = true;
     }
+  }
+
+  #tellErrors(errors: readonly DevError[]): void {
+    this.#isDoubtful = true;
+    this.#tellAll({ kind: "errors", errors });
   }
 
   #tellAll(input: LrcInput): void {
@@ -295,6 +370,10 @@ export class LrcStream {
     this.#entries.clear();
     this.#expectations.clear();
     this.#early = [];
+    await this.#leaveAll();
+  }
+
+  async #leaveAll(): Promise<void> {
     const subscriptions = [...this.#subscriptions];
     this.#subscriptions.clear();
     await Promise.all(subscriptions.map((each) => this.#leave(each)));

@@ -63,7 +63,7 @@ export class FakeDevice implements DeviceProxy {
   readonly answers: Map<string, (argument: unknown) => unknown> = new Map();
   hasTables = true;
   canCheck = true;
-  readonly versions: readonly number[] | undefined;
+  versions: readonly number[] | undefined;
   #count = 0;
 
   constructor(versions?: readonly number[]) {

@@ -260,7 +260,11 @@ test("Handles that ask at the same time share the reading of the tables", async 
   rig.device.calls.length = 0;
   rig.device.disturb();
   await rig.clock.advance(0);
-  assertEquals(rig.device.calls, ["read lrcQueue lrcExecuting lrcFinished"]);
+  assertEquals(rig.device.calls, [
+    "attributeNames",
+    "read lrcProtocolVersions",
+    "read lrcQueue lrcExecuting lrcFinished",
+  ]);
   for (const handle of handles) {
     assertEquals(handle.counters.asked, 1);
     await handle.unsubscribe();
