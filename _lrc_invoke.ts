@@ -167,6 +167,8 @@ async function send<R>(
 ): Promise<string> {
   const { proxy, command, argument, settings } = invocation;
   const { signal } = limit;
+  // What was aborted since the device was subscribed to is not sent.
+  signal.throwIfAborted();
   let sending: Promise<unknown> | undefined;
   try {
     sending = proxy.command(command, argument, { signal });
