@@ -20,7 +20,7 @@ const { QUEUED, IN_PROGRESS, COMPLETED, FAILED, ABORTED, REJECTED, NOT_FOUND } =
 type Fault =
   | { kind: "drop" | "double" | "garble" | "deliver"; ms: number }
   | { kind: "late"; ms: number }
-  | { kind: "refuse"; ms: number }
+  | { kind: "refuse" | "hang" | "change"; ms: number }
   | { kind: "disturb" | "cut" | "forget" | "prune" | "other"; ms: number };
 
 type Step = { told: Told; ms: number } | Fault;
@@ -37,6 +37,8 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
       "deliver" as const,
       "late" as const,
       "refuse" as const,
+      "hang" as const,
+      "change" as const,
       "disturb" as const,
       "cut" as const,
       "prune" as const,
@@ -133,6 +135,13 @@ function apply(model: Model, step: Step): void {
     case "refuse":
       device.failure = () => deviceError("API_Refused");
       break;
+    case "hang":
+      device.delay = () => new Promise(() => {});
+      break;
+    case "change":
+      device.versions = device.versions?.at(-1) === 1 ? [1, 2] : [1, 1];
+      device.cut();
+      break;
     case "disturb":
       device.disturb();
       break;
@@ -172,6 +181,7 @@ for (const versions of [[1, 1], [1, 2]]) {
             const truth = device.known.get(id);
             // All is well again.
             device.failure = undefined;
+            device.delay = undefined;
             apply(model, { kind: "deliver", ms: 0 });
             await clock.advance(300_000);
 
