@@ -47,6 +47,8 @@ export interface LrcState {
   readonly isOver: boolean;
   /** How often in a row no table of the device had it. */
   readonly missing: number;
+  /** How often the device has told of less than its held status, when asked. */
+  readonly denied: number;
   readonly history: readonly LrcHistoryEntry[];
   readonly counters: LrcCounters;
 }
@@ -92,6 +94,7 @@ export const UNKNOWN_STATE: LrcState = {
   held: undefined,
   isOver: false,
   missing: 0,
+  denied: 0,
   history: [],
   counters: {
     events: 0,
@@ -106,6 +109,9 @@ export const UNKNOWN_STATE: LrcState = {
 
 /** How often in a row a command must be missing to be given up. */
 const MOST_MISSING = 2;
+
+/** How often a status that was held must be denied to be believed all the same. */
+const MOST_DENIED = 6;
 
 /**
  * What is known of a command after one more input: a pure function.
@@ -197,8 +203,11 @@ function learn(
   else if (isEvent && !isNew) state = count(state, "duplicates");
   else if (source === "repair" && isNew) state = count(state, "repairs");
 
+  if (held !== undefined && !isEvent && !isFinal) {
+    state = { ...state, denied: state.denied + 1 };
+  }
   const isComplete = state.result !== undefined ||
-    (isEvent ? !holds : isFinal);
+    (isEvent ? !holds : isFinal || state.denied >= MOST_DENIED);
   if (held !== undefined && isComplete) {
     return conclude(state, held, time, news);
   }

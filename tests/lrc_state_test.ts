@@ -76,6 +76,16 @@ test("A state that was held is not shaken by what comes late", () => {
   assertEquals(state.counters.outOfOrder, 1);
 });
 
+test("A state believes an end at last, though the device denies it again and again", () => {
+  const end = change({ status: COMPLETED });
+  const denial = found({ status: IN_PROGRESS });
+  const denials = (count: number) => Array<LrcInput>(count).fill(denial);
+  assertEquals(run([end, ...denials(5)]).state.isOver, false);
+  const { state, asks } = run([end, ...denials(6)]);
+  assertEquals([state.isOver, state.status], [true, COMPLETED]);
+  assertEquals(asks, [true, true, true, true, true, true, false]);
+});
+
 test("A state that is over stays as it is", () => {
   const { state } = run([change({ status: COMPLETED, result: [0] })]);
   for (
