@@ -175,9 +175,8 @@ export interface AttachLrcOptions<R = unknown> {
    */
   raw?: boolean;
   /**
-   * Makes a typed result of that of a command that went well, at once: a
-   * promise is not waited for. If it throws, the command counts as failed with
-   * that error.
+   * Makes a typed result of that of a command that went well. If it throws, or
+   * returns a promise, the command counts as failed with that error.
    *
    * @default {the result as it came}
    */

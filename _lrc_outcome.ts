@@ -4,6 +4,7 @@
 import { CommandError, ResultCodeError, show } from "./_lrc_errors.ts";
 import { parseResultCode } from "./_lrc_messages.ts";
 import type { LrcState } from "./_lrc_state.ts";
+import { followPromise, isPromiseLike } from "./_promise_fanout.ts";
 import { ResultCode, TaskStatus } from "./device_proxy.ts";
 
 /**
@@ -103,11 +104,12 @@ export function outcomeOf<R>(
   const isWell = hasCompleted && (read?.code === ResultCode.OK || isFree);
   if (parseResult === undefined || !isWell) return result;
   try {
-    return {
-      ...result,
-      resultCode: ResultCode.OK,
-      result: parseResult(value),
-    };
+    const parsed = parseResult(value);
+    if (isPromiseLike(parsed)) {
+      followPromise(parsed, () => {}, () => {});
+      throw new TypeError("'parseResult' has returned a promise");
+    }
+    return { ...result, resultCode: ResultCode.OK, result: parsed };
   } catch (error) {
     return { ...result, ...failed(error, ResultCode.FAILED) };
   }

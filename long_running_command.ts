@@ -15,7 +15,7 @@ import {
 } from "./_lrc_client_options.ts";
 import { execute } from "./_lrc_invoke.ts";
 import type { LrcResult } from "./_lrc_outcome.ts";
-import { checkOptions } from "./_arguments.ts";
+import { checkOptions, copyOptions } from "./_arguments.ts";
 import type { DeviceProxy } from "./device_proxy.ts";
 
 export type { LrcResult } from "./_lrc_outcome.ts";
@@ -95,7 +95,7 @@ export class LongRunningCommand<R = unknown> {
     checkName(doing, "command", command);
     settingsOf(doing, options);
     this.#command = command;
-    this.#options = { ...options };
+    this.#options = copyOptions(options);
   }
 
   /** The name of the command. */

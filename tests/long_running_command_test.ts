@@ -21,6 +21,7 @@ import {
 import { CommandError, ResultCodeError } from "../lrc.ts";
 import { answer, type Told } from "./_lrc_fake.ts";
 import { LrcRig } from "./_lrc_rig.ts";
+import { unhandledDuring } from "./_unhandled.ts";
 
 const { STAGING, IN_PROGRESS, COMPLETED, FAILED, ABORTED, REJECTED } =
   TaskStatus;
@@ -182,6 +183,25 @@ test("LongRunningCommand with a result that cannot be parsed has failed", async 
   assertEquals(done.resultCode, ResultCode.FAILED);
   assertEquals(done.exception, failure);
   assertEquals(done.result, undefined);
+});
+
+test("LongRunningCommand does not take a promise for a parsed result", async () => {
+  const rig = ending({ status: COMPLETED, result: [0, "x"] });
+  const unhandled = await unhandledDuring(async () => {
+    const done = await scan(rig, {
+      parseResult: () => Promise.reject(new Error("no frames")),
+    }).execute(rig.device);
+    assertEquals(done.resultCode, ResultCode.FAILED);
+    assertEquals(done.message, "'parseResult' has returned a promise");
+  });
+  assertEquals(unhandled, []);
+});
+
+test("LongRunningCommand keeps options that are inherited", async () => {
+  const rig = ending({ status: COMPLETED, result: { frames: 3 } });
+  const inherited = { ...rig.options, parseResult: () => "parsed" };
+  const command = new LongRunningCommand("Scan", Object.create(inherited));
+  assertEquals((await command.execute(rig.device)).result, "parsed");
 });
 
 test("LongRunningCommand does not parse what a command that failed has said", async () => {
