@@ -523,6 +523,7 @@ export async function connectLrcInterface(
   checkOptions(doing, options);
   checkCommon(doing, options);
   const { clock = systemClock, logger = defaultLogger, signal } = options;
+  signal?.throwIfAborted();
   const settings = { hasEvents: true, clock, logger, signal };
   const share = await lease(scheduler, device, settings);
   const release = keepLease(scheduler, device, share);
@@ -587,6 +588,7 @@ export async function listLrcs(
   checkOptions(doing, options);
   checkCommon(doing, options);
   const { signal } = options;
+  signal?.throwIfAborted();
   const names = await abortable(proxy.attributeNames(options), signal);
   const tables = tablesOf(new Set(names.map((name) => name.toLowerCase())));
   if (tables.length === 0) return [];

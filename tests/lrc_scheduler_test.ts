@@ -8,6 +8,7 @@ import {
   connectLrcInterface,
   disconnectLrcInterface,
   invokeLrc,
+  listLrcs,
   type LrcHandle,
   type LrcUpdate,
 } from "../lrc.ts";
@@ -104,6 +105,21 @@ test("connectLrcInterface leaves nothing when it fails", async () => {
   assertEquals(device.subscribers, 1);
   await disconnectLrcInterface(device, scheduler);
   assertEquals(device.subscribers, 0);
+});
+
+test("connectLrcInterface and listLrcs ask nothing when their signal has aborted", async () => {
+  const { device, scheduler } = new LrcRig();
+  const options = { signal: AbortSignal.abort("dawn") };
+  for (
+    const asking of [
+      connectLrcInterface(device, scheduler, options),
+      listLrcs(device, options),
+    ]
+  ) {
+    assertEquals(await asking.catch((error) => error), "dawn");
+  }
+  assertEquals(device.calls, []);
+  assertEquals(scheduler.devices, 0);
 });
 
 test("A slow callback holds up its own command only, in order", async () => {
