@@ -20,12 +20,16 @@ export function timeoutOf(
   state: LrcState,
   now: number,
 ): DOMException {
-  const { timeout, idleTimeout, firstEventTimeout } = settings;
+  const { timeout, extendOnProgress, idleTimeout, firstEventTimeout } =
+    settings;
   const { status, progress, history } = state;
   const last = history.at(-1);
   const isFirst = last === undefined && progress === undefined;
+  const extension = extendOnProgress > 0 && progress !== undefined
+    ? `, nor within ${extendOnProgress} ms after its last progress`
+    : "";
   const what = kind === "overall"
-    ? `has not ended within ${timeout} ms`
+    ? `has not ended within ${timeout} ms${extension}`
     : isFirst
     ? `has told nothing within ${firstEventTimeout} ms`
     : `has told nothing new for ${idleTimeout} ms`;

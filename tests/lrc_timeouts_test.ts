@@ -105,7 +105,8 @@ test("A handle has more time after each progress, if it is told so", async () =>
   await assertTimeout(
     rig,
     handle,
-    "has not ended within 1000 ms: last seen STAGING, progress 9, 4500 ms ago",
+    "has not ended within 1000 ms, nor within 500 ms after its last progress: " +
+      "last seen STAGING, progress 9, 4500 ms ago",
   );
 });
 
