@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { callHook } from "./_hooks.ts";
 import { eventTimeout } from "./_lrc_device_errors.ts";
 import { DEFAULT_EVENTS, DeviceEvents } from "./_lrc_device_events.ts";
 import type { Clock } from "./clock.ts";
@@ -210,6 +211,6 @@ export class FaultyEvents {
   #close(): void {
     this.#cancelTimers();
     this.#way.leave(this);
-    this.#inner.return().catch(() => {});
+    callHook(() => this.#inner.return(), () => {});
   }
 }

@@ -415,6 +415,26 @@ test("FaultyDevice fails with what its device or a verdict fails with", async ()
   assertEquals(await gone.next().catch((error) => error), broken);
 });
 
+test("FaultyDevice is left, however its device takes it", async () => {
+  await using rig = makeRig();
+  for (
+    const leave of [() => undefined, () => {
+      throw new Error("by design");
+    }]
+  ) {
+    const device = faulty(rig);
+    const subscribe = rig.device.subscribe;
+    rig.device.subscribe = async (attribute) => {
+      const inner = await subscribe.call(rig.device, attribute);
+      return Object.assign(inner, { return: leave as () => never });
+    };
+    const subscription = await device.subscribe("angle");
+    rig.device.subscribe = subscribe;
+    assertEquals((await subscription.return()).done, true);
+    assertEquals(device.subscriptions, 0);
+  }
+});
+
 test("FaultyDevice obeys signals, and leaves neither timers nor listeners behind", async () => {
   const unhandled = await unhandledDuring(async () => {
     await using rig = makeRig();
