@@ -139,6 +139,12 @@ export function reasonsOf(error: unknown): DeviceError["errors"] {
   }];
 }
 
+/** Whether a device has failed because it has no such command. */
+export function isUnknownCommand(error: unknown): boolean {
+  return error instanceof DeviceError &&
+    error.errors.some(({ reason }) => reason === "API_CommandNotFound");
+}
+
 /** The error with one more reason: what was wanted when it came. */
 export function invocationError(error: unknown, desc: string): DeviceError {
   const reason = {

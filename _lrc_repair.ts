@@ -9,10 +9,11 @@ import {
   parseProgress,
   parseTaskStatus,
 } from "./_lrc_messages.ts";
+import { isUnknownCommand } from "./_lrc_errors.ts";
 import type { LrcInput, LrcSource } from "./_lrc_state.ts";
 import { abortable, timeout } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
-import { DeviceError, type DeviceProxy, TaskStatus } from "./device_proxy.ts";
+import { type DeviceProxy, TaskStatus } from "./device_proxy.ts";
 
 /** A command in one of the tables `lrcQueue`, `lrcExecuting`, `lrcFinished`. */
 export interface LrcTableEntry {
@@ -251,9 +252,4 @@ function merge(one: LrcChange | undefined, other: LrcChange): LrcChange {
   }
   const status = one.status > other.status ? one.status : other.status;
   return { ...one, ...other, status };
-}
-
-function isUnknownCommand(error: unknown): boolean {
-  return error instanceof DeviceError &&
-    error.errors.some(({ reason }) => reason === "API_CommandNotFound");
 }

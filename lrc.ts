@@ -36,6 +36,7 @@ import {
   type LrcUpdate,
   settingsOf,
 } from "./_lrc_client_options.ts";
+import { isUnknownCommand } from "./_lrc_errors.ts";
 import { attach, begin, execute } from "./_lrc_invoke.ts";
 import { parseResultCode } from "./_lrc_messages.ts";
 import { codeOfError, failureOf, type LrcResult } from "./_lrc_outcome.ts";
@@ -52,7 +53,6 @@ import { UNKNOWN_STATE } from "./_lrc_state.ts";
 import { abortable, timeout } from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import {
-  DeviceError,
   type DeviceOptions,
   type DeviceProxy,
   ResultCode,
@@ -446,11 +446,6 @@ export async function abortDevice(
     const code = codeOfError(error, signal);
     return failureOf(subject, UNKNOWN_STATE, error, code);
   }
-}
-
-function isUnknownCommand(error: unknown): boolean {
-  return error instanceof DeviceError &&
-    error.errors.some(({ reason }) => reason === "API_CommandNotFound");
 }
 
 /** Options of {@linkcode connectLrcInterface}. */
