@@ -63,6 +63,9 @@ const insides = new WeakMap<CallbackScheduler, Inside>();
  * **When to use.** There is one for all already. Make your own to keep parts of
  * a program apart, or in tests.
  *
+ * **Gotchas.** A device is known by its proxy object: two proxies of one device
+ * share nothing.
+ *
  * @example Usage
  * ```ts
  * import { CallbackScheduler } from "@longrun/tasks/lrc";

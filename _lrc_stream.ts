@@ -273,7 +273,6 @@ export class LrcStream {
     attempt: number,
     era: AbortSignal,
   ): Promise<DeviceSubscription | undefined> {
-    const { signal } = this.#scope;
     const clock = this.#clock;
     try {
       if (attempt > 0) {
@@ -281,14 +280,13 @@ export class LrcStream {
         await sleep(ms, { signal: era, clock });
       }
       await this.#learnAnew();
-      if (era.aborted) return undefined;
       return await timeout(
         (signal) => this.#subscribe(attribute, signal),
         PATIENCE,
         { signal: era, clock },
       );
     } catch (error) {
-      if (!signal.aborted) {
+      if (!era.aborted) {
         this.#log("debug", `could not subscribe to ${attribute}`, error);
       }
       return undefined;

@@ -273,7 +273,7 @@ export interface InvokeAllOptions<R = unknown> extends InvokeLrcOptions<R> {
   onUpdate?: (call: LrcCall, update: LrcUpdate) => unknown;
 }
 
-/** How many commands have ended. */
+/** How several commands have ended. */
 export interface LrcReport<R = unknown> {
   /** Whether all have ended well. */
   readonly ok: boolean;
