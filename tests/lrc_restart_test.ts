@@ -120,6 +120,23 @@ test("A device in another version is understood by events that never end, but te
   assertEquals(clock.pending, []);
 });
 
+test("A device that is polled is understood though it comes back without its tables", async () => {
+  const rig = new LrcRig([1, 2], { poll: true });
+  const { device, clock } = rig;
+  const handle = await rig.start();
+  await clock.advance(1000);
+  device.versions = undefined;
+  device.hasTables = false;
+  device.failure = (call) =>
+    call.includes("lrcFinished") ? deviceError("API_AttrNotFound") : undefined;
+  await rig.tell(handle, end);
+  await clock.advance(10_000);
+  assertEquals((await handle.done).resultCode, ResultCode.OK);
+  assertEquals(handle.protocolVersion, 1);
+  assertEquals(device.calls.some((call) => call.startsWith("sub")), false);
+  assertEquals(clock.pending, []);
+});
+
 const never = new Promise<never>(() => {});
 
 test("An answer that never comes does not keep a device from being asked again", async () => {
