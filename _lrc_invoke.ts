@@ -44,6 +44,7 @@ export async function begin<R>(
   let share: LrcLease | undefined;
   try {
     const joined = share = await join(invocation.proxy, settings, signal);
+    await joined.stream.confirm(signal);
     const expectation = joined.stream.expect();
     let commandId: string;
     try {

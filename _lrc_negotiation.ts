@@ -2,7 +2,8 @@
 // This module is browser compatible.
 
 import { invocationError, ProtocolVersionError } from "./_lrc_errors.ts";
-import { abortable } from "./cancellation.ts";
+import { timeout } from "./cancellation.ts";
+import type { Clock } from "./clock.ts";
 import type { DeviceProxy } from "./device_proxy.ts";
 
 const newestVersion = 2;
@@ -30,24 +31,32 @@ export interface Learnt {
 /**
  * Asks a device for its attributes and for the versions that it speaks.
  *
+ * @param ms How long it may take, in milliseconds.
  * @throws {ProtocolVersionError} If there is none that both sides speak.
  * @throws {DeviceError} If the device cannot be asked.
  */
 export async function learn(
   proxy: DeviceProxy,
-  signal: AbortSignal,
+  ms: number,
+  limits: { signal: AbortSignal; clock: Clock },
 ): Promise<Learnt> {
   try {
-    const names = await abortable(proxy.attributeNames({ signal }), signal);
-    const attributes = new Set(names.map((name) => name.toLowerCase()));
-    if (!attributes.has("lrcprotocolversions")) {
-      return { version: 1, attributes };
-    }
-    const reading = proxy.readAttributes(["lrcProtocolVersions"], { signal });
-    const [versions] = await abortable(reading, signal);
-    return { version: negotiate(proxy.name, versions), attributes };
+    return await timeout((signal) => ask(proxy, signal), ms, limits);
   } catch (error) {
-    if (signal.aborted || error instanceof ProtocolVersionError) throw error;
+    if (limits.signal.aborted || error instanceof ProtocolVersionError) {
+      throw error;
+    }
     throw invocationError(error, "Asking for the attributes failed.");
   }
+}
+
+async function ask(proxy: DeviceProxy, signal: AbortSignal): Promise<Learnt> {
+  const names = await proxy.attributeNames({ signal });
+  const attributes = new Set(names.map((name) => name.toLowerCase()));
+  if (!attributes.has("lrcprotocolversions")) return { version: 1, attributes };
+  signal.throwIfAborted();
+  const [versions] = await proxy.readAttributes(["lrcProtocolVersions"], {
+    signal,
+  });
+  return { version: negotiate(proxy.name, versions), attributes };
 }

@@ -98,6 +98,21 @@ export class LrcStream {
   }
 
   /**
+   * Makes sure, if there is doubt, that the device is still what it was, and
+   * begins anew if it is not.
+   *
+   * @throws {ProtocolVersionError} If it speaks no version any more that this
+   * client speaks.
+   * @throws {DeviceError} If the device cannot be asked.
+   */
+  async confirm(signal: AbortSignal): Promise<void> {
+    if (this.#learning === undefined && this.#isDoubtful) {
+      this.#learning = this.#dispelDoubt();
+    }
+    if (this.#learning !== undefined) await abortable(this.#learning, signal);
+  }
+
+  /**
    * Asks for a command.
    *
    * @throws {DeviceError} If the device cannot be asked.
@@ -107,7 +122,7 @@ export class LrcStream {
     source: LrcSource,
     signal: AbortSignal,
   ): Promise<LrcInput> {
-    await abortable(this.#learnAnew(), signal);
+    await this.confirm(signal);
     const repair = this.#repair;
     if (repair === undefined) throw new Error("The stream is not open");
     try {
@@ -166,7 +181,7 @@ export class LrcStream {
 
   async #open(): Promise<void> {
     const { signal } = this.#scope;
-    await this.#learn(signal);
+    await this.#learn(Infinity);
     if (!this.#hasEvents) return;
     const subscriptions: [string, DeviceSubscription][] = [];
     for (const attribute of EVENT_ATTRIBUTES[this.#version]) {
@@ -176,30 +191,20 @@ export class LrcStream {
   }
 
   /** Finds out what the device speaks and what can be asked of it. */
-  async #learn(signal: AbortSignal): Promise<void> {
+  async #learn(ms: number): Promise<void> {
+    const { signal } = this.#scope;
     const proxy = this.#proxy;
-    const { version, attributes } = await learn(proxy, signal);
-    const { signal: end } = this.#scope;
-    this.#repair = new Repair(proxy, attributes, version, end, this.#clock);
+    const clock = this.#clock;
+    const { version, attributes } = await learn(proxy, ms, { signal, clock });
+    this.#repair = new Repair(proxy, attributes, version, signal, clock);
     this.#version = version;
-  }
-
-  /** Learns again, if there is doubt, and begins anew if it must. */
-  #learnAnew(): Promise<void> {
-    if (this.#learning === undefined && this.#isDoubtful) {
-      this.#learning = this.#dispelDoubt();
-    }
-    return this.#learning ?? Promise.resolve();
   }
 
   async #dispelDoubt(): Promise<void> {
     const before = this.#version;
     try {
       this.#isDoubtful = false;
-      await timeout((signal) => this.#learn(signal), PATIENCE, {
-        signal: this.#scope.signal,
-        clock: this.#clock,
-      });
+      await this.#learn(PATIENCE);
     } catch (error) {
       this.#isDoubtful = true;
       throw error;
@@ -279,7 +284,7 @@ export class LrcStream {
         const ms = RESUBSCRIBE.delay(attempt) ?? Infinity;
         await sleep(ms, { signal: era, clock });
       }
-      await this.#learnAnew();
+      await this.confirm(era);
       return await timeout(
         (signal) => this.#subscribe(attribute, signal),
         PATIENCE,

@@ -2,7 +2,7 @@
 
 /** Devices that come back as others, and answers that never come. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { type DeviceProxy, ResultCode, TaskStatus } from "../device_proxy.ts";
 import {
@@ -10,6 +10,7 @@ import {
   connectLrcInterface,
   disconnectLrcInterface,
   invokeLrc,
+  ProtocolVersionError,
 } from "../lrc.ts";
 import { LrcDevice } from "../lrc_device.ts";
 import { ManualClock } from "../testing.ts";
@@ -134,6 +135,27 @@ test("A device that is polled is understood though it comes back without its tab
   assertEquals((await handle.done).resultCode, ResultCode.OK);
   assertEquals(handle.protocolVersion, 1);
   assertEquals(device.calls.some((call) => call.startsWith("sub")), false);
+  assertEquals(clock.pending, []);
+});
+
+test("A device that speaks no version any more that this client speaks is sent nothing", async () => {
+  const rig = new LrcRig([1, 2]);
+  const { device, clock, scheduler } = rig;
+  await connectLrcInterface(device, scheduler, { clock });
+  device.accepts("On");
+  device.versions = [3, 4];
+  for (const breaks of [() => device.disturb(), () => device.cut()]) {
+    breaks();
+    await clock.advance(0);
+    await assertRejects(() => rig.invoke("On"), ProtocolVersionError);
+  }
+  assertEquals(device.calls.includes("On"), false);
+  device.versions = [2, 3];
+  await clock.advance(60_000);
+  const handle = await rig.start("On");
+  await rig.tell(handle, end);
+  assertEquals((await handle.done).resultCode, ResultCode.OK);
+  await disconnectLrcInterface(device, scheduler);
   assertEquals(clock.pending, []);
 });
 
