@@ -341,9 +341,11 @@ export async function invokeAll<R = unknown>(
   const { onUpdate } = options;
   if (onUpdate !== undefined) checkFunction(doing, "onUpdate", onUpdate);
   const all = [...calls];
-  for (const { proxy, command } of all) {
-    checkProxy(doing, proxy);
-    checkName(doing, "command", command);
+  for (const call of all) {
+    const isObject = typeof call === "object" && call !== null;
+    checkType(isObject, doing, "calls", "an iterable of objects", call);
+    checkProxy(doing, call.proxy);
+    checkName(doing, "command", call.command);
   }
   const results = await Promise.all(all.map((call) => {
     const { proxy, command, argument } = call;

@@ -149,6 +149,7 @@ test("invokeAll refuses arguments of the wrong type before it sends anything", a
     const calls of [
       null,
       1,
+      [null],
       [{ proxy: device, command: "On" }, { proxy: device, command: "" }],
       [{ proxy: device, command: "On" }, { proxy: {}, command: "On" }],
     ]
