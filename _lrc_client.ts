@@ -10,6 +10,7 @@ import type {
   LrcUpdate,
 } from "./_lrc_client_options.ts";
 import { reasonsOf } from "./_lrc_errors.ts";
+import type { LrcListener } from "./_lrc_expectations.ts";
 import {
   failureOf,
   type LrcResult,
@@ -26,7 +27,6 @@ import {
   type LrcState,
   UNKNOWN_STATE,
 } from "./_lrc_state.ts";
-import type { LrcListener } from "./_lrc_stream.ts";
 import { report } from "./_report.ts";
 import { Subscription } from "./_subscription.ts";
 import { backoff, type RestartPolicy } from "./backoff.ts";

@@ -35,22 +35,30 @@ export const EVENT_ATTRIBUTES: Readonly<Record<1 | 2, readonly string[]>> = {
   2: ["_lrcEvent"],
 };
 
-function parseEnum<T extends number>(
+/** Reads the values of an enumeration, by number or by name. */
+function enumParser<T extends number>(
   values: Readonly<Record<string, T>>,
-  value: unknown,
-): T | undefined {
-  if (typeof value === "string") {
-    const text = value.trim();
-    if (!/^\d+$/.test(text)) {
-      const name = text.toUpperCase();
-      return Object.hasOwn(values, name) ? values[name] : undefined;
+): (value: unknown) => T | undefined {
+  const byName = new Map(Object.entries(values));
+  const byNumber = new Map<number, T>(
+    Object.values(values).map((known) => [known, known]),
+  );
+  return (value) => {
+    if (typeof value === "string") {
+      const exact = byName.get(value);
+      if (exact !== undefined) return exact;
+      const text = value.trim();
+      if (!/^\d+$/.test(text)) return byName.get(text.toUpperCase());
+      value = Number(text);
+    } else if (typeof value === "bigint") {
+      value = Number(value);
     }
-    value = Number(text);
-  } else if (typeof value === "bigint") {
-    value = Number(value);
-  }
-  return Object.values(values).find((known) => known === value);
+    return typeof value === "number" ? byNumber.get(value) : undefined;
+  };
 }
+
+const statusOf = enumParser<TaskStatus>(TaskStatus);
+const resultCodeOf = enumParser<ResultCode>(ResultCode);
 
 /**
  * Reads the status of a command, which devices give by number in one place and
@@ -71,7 +79,7 @@ function parseEnum<T extends number>(
  * ```
  */
 export function parseTaskStatus(value: unknown): TaskStatus | undefined {
-  return parseEnum<TaskStatus>(TaskStatus, value);
+  return statusOf(value);
 }
 
 /**
@@ -92,7 +100,7 @@ export function parseTaskStatus(value: unknown): TaskStatus | undefined {
  * ```
  */
 export function parseResultCode(value: unknown): ResultCode | undefined {
-  return parseEnum<ResultCode>(ResultCode, value);
+  return resultCodeOf(value);
 }
 
 /**

@@ -128,7 +128,6 @@ export function advance(
   if (state.isOver) return { state, news: undefined, mustAsk: false };
   switch (input.kind) {
     case "change":
-      state = count(state, "events");
       return learn(state, input.change, "event", time, holds);
     case "found":
       return learn(state, input.change, input.source, time, holds);
@@ -158,7 +157,9 @@ export function advance(
   }
 }
 
-type News = { -readonly [key in keyof LrcChange]: LrcChange[key] };
+type Mutable<T> = { -readonly [key in keyof T]: T[key] };
+
+type News = Mutable<LrcChange>;
 
 function learn(
   before: LrcState,
@@ -167,52 +168,51 @@ function learn(
   time: number,
   holds: boolean,
 ): LrcStep {
-  let state: LrcState = { ...before, missing: 0 };
+  const counters: Mutable<LrcCounters> = { ...before.counters };
+  const state: Mutable<LrcState> = { ...before, counters, missing: 0 };
   const news: News = {};
   if (change.progress !== undefined && change.progress !== state.progress) {
-    news.progress = change.progress;
-    state = { ...state, progress: change.progress };
+    news.progress = state.progress = change.progress;
   }
   if ("result" in change && !isSame(state.result, change.result)) {
     news.result = change.result;
-    state = { ...state, result: { value: change.result } };
+    state.result = { value: change.result };
   }
   if (change.extra !== undefined) news.extra = change.extra;
 
   const { status } = change;
   const isEvent = source === "event";
   const isFinal = status !== undefined && isFinalStatus(status);
-  let { held } = state;
   let isLate = false;
   let isDoubtful = false;
   if (status === TaskStatus.NOT_FOUND) {
     // No device tells this of a command by itself.
     isDoubtful = true;
   } else if (status !== undefined && isFinal) {
-    held ??= status;
+    state.held ??= status;
   } else if (status !== undefined) {
-    isLate = held !== undefined || status < (state.status ?? status);
+    isLate = state.held !== undefined || status < (state.status ?? status);
     if (!isLate && status !== state.status) {
-      news.status = status;
-      state = enter(state, status, time);
+      news.status = state.status = status;
+      state.history = [...state.history, { status, time }];
     }
   }
   const hasNews = Object.keys(news).length > 0;
-  const isNew = hasNews || held !== before.held;
-  if (isEvent && isLate) state = count(state, "outOfOrder");
-  else if (isEvent && !isNew) state = count(state, "duplicates");
-  else if (source === "repair" && isNew) state = count(state, "repairs");
+  const isNew = hasNews || state.held !== before.held;
+  if (isEvent) counters.events++;
+  if (isEvent && isLate) counters.outOfOrder++;
+  else if (isEvent && !isNew) counters.duplicates++;
+  else if (source === "repair" && isNew) counters.repairs++;
 
-  if (held !== undefined && !isEvent && !isFinal) {
-    state = { ...state, denied: state.denied + 1 };
-  }
+  const { held } = state;
+  if (held !== undefined && !isEvent && !isFinal) state.denied++;
   const isComplete = state.result !== undefined ||
     (isEvent ? !holds : isFinal || state.denied >= MOST_DENIED);
   if (held !== undefined && isComplete) {
     return conclude(state, held, time, news);
   }
   return {
-    state: { ...state, held },
+    state,
     news: hasNews ? news : undefined,
     mustAsk: isDoubtful || (held !== undefined && (isNew || !isEvent)),
   };
@@ -224,19 +224,17 @@ function conclude(
   time: number,
   news: News,
 ): LrcStep {
+  const history = [...state.history, { status, time }];
   return {
-    state: { ...enter(state, status, time), held: undefined, isOver: true },
+    state: { ...state, status, history, held: undefined, isOver: true },
     news: { ...news, status },
     mustAsk: false,
   };
 }
 
-function enter(state: LrcState, status: TaskStatus, time: number): LrcState {
-  return { ...state, status, history: [...state.history, { status, time }] };
-}
-
 function count(state: LrcState, name: keyof LrcCounters): LrcState {
-  const counters = { ...state.counters, [name]: state.counters[name] + 1 };
+  const counters: Mutable<LrcCounters> = { ...state.counters };
+  counters[name]++;
   return { ...state, counters };
 }
 

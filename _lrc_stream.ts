@@ -4,10 +4,11 @@
 import { Closing } from "./_closing.ts";
 import { invocationError, reasonsOf } from "./_lrc_errors.ts";
 import {
-  EVENT_ATTRIBUTES,
-  type LrcMessage,
-  parseMessages,
-} from "./_lrc_messages.ts";
+  type Expectation,
+  Expectations,
+  type LrcListener,
+} from "./_lrc_expectations.ts";
+import { EVENT_ATTRIBUTES, parseMessages } from "./_lrc_messages.ts";
 import { learn } from "./_lrc_negotiation.ts";
 import { PATIENCE, Repair } from "./_lrc_repair.ts";
 import type { LrcInput, LrcSource } from "./_lrc_state.ts";
@@ -24,27 +25,11 @@ import type {
 } from "./device_proxy.ts";
 import type { Logger } from "./logger.ts";
 
-/** Told of what happens to a command. Never throws. */
-export type LrcListener = (input: LrcInput) => void;
-
 interface Entry {
   readonly listener: LrcListener;
   /** Whether the device has listed the command. */
   isListed: boolean;
 }
-
-/** What a command that was sent waits for, until its id is known. */
-export interface Expectation {
-  /** Events may have been lost since. */
-  hasGap: boolean;
-  /** Listens from now on, after what was told already. */
-  claim(id: string, listener: LrcListener): () => void;
-  /** There will be no id. */
-  cancel(): void;
-}
-
-/** How many events are kept for commands whose id is not known yet. */
-const MOST_EARLY = 1000;
 
 /** Subscriptions that break are made again, as often as it takes. */
 const RESUBSCRIBE: RestartPolicy = backoff({
@@ -65,9 +50,10 @@ export class LrcStream {
   readonly #logger: Logger;
   readonly #scope: CancelScope = new CancelScope();
   readonly #entries: Map<string, Set<Entry>> = new Map();
-  readonly #expectations: Set<Expectation> = new Set();
+  readonly #expectations: Expectations = new Expectations(
+    (id, listener) => this.listen(id, listener),
+  );
   readonly #subscriptions: Set<DeviceSubscription> = new Set();
-  #early: Exclude<LrcMessage, { kind: "list" }>[] = [];
   #closing: Promise<void> | undefined = undefined;
 
   #version: 1 | 2 = 1;
@@ -140,24 +126,7 @@ export class LrcStream {
 
   /** Keeps what comes for ids that nobody knows yet. */
   expect(): Expectation {
-    const expectation: Expectation = {
-      hasGap: false,
-      claim: (id, listener) => {
-        const leave = this.listen(id, listener);
-        for (const message of this.#early) {
-          if (message.id === id) listener(inputOf(message));
-        }
-        if (expectation.hasGap) listener({ kind: "gap" });
-        expectation.cancel();
-        return leave;
-      },
-      cancel: () => {
-        this.#expectations.delete(expectation);
-        if (this.#expectations.size === 0) this.#early = [];
-      },
-    };
-    this.#expectations.add(expectation);
-    return expectation;
+    return this.#expectations.expect();
   }
 
   /** Listens to a command; returns what ends it. */
@@ -327,21 +296,18 @@ export class LrcStream {
     }
     for (const message of parseMessages(attribute, event.value)) {
       if (message.kind === "list") this.#compare(message.ids);
-      else if (message.id === undefined) this.#tellAll(inputOf(message));
+      else if (message.id === undefined) this.#tellAll(message);
       else this.#tell(message.id, message);
     }
   }
 
-  #tell(id: string, message: Exclude<LrcMessage, { kind: "list" }>): void {
+  #tell(id: string, input: LrcInput): void {
     const entries = this.#entries.get(id);
-    if (entries !== undefined) {
-      for (const { listener } of entries) listener(inputOf(message));
-    } else if (this.#expectations.size > 0) {
-      this.#early.push(message);
-      if (this.#early.length <= MOST_EARLY) return;
-      this.#early.shift();
-      for (const expectation of this.#expectations) expectation.hasGap = true;
+    if (entries === undefined) {
+      this.#expectations.keep(id, input);
+      return;
     }
+    for (const { listener } of entries) listener(input);
   }
 
   #tellErrors(errors: readonly DevError[]): void {
@@ -350,7 +316,7 @@ export class LrcStream {
   }
 
   #tellAll(input: LrcInput): void {
-    for (const expectation of this.#expectations) expectation.hasGap = true;
+    this.#expectations.addGap();
     for (const entries of [...this.#entries.values()]) {
       for (const { listener } of entries) listener(input);
     }
@@ -372,7 +338,6 @@ export class LrcStream {
     this.#scope.abort();
     this.#entries.clear();
     this.#expectations.clear();
-    this.#early = [];
     await this.#leaveAll();
   }
 
@@ -401,10 +366,4 @@ export class LrcStream {
       ...(error === undefined ? {} : { error }),
     });
   }
-}
-
-function inputOf(message: Exclude<LrcMessage, { kind: "list" }>): LrcInput {
-  return message.kind === "change"
-    ? { kind: "change", change: message.change }
-    : { kind: "malformed", errors: message.errors };
 }
