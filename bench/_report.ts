@@ -46,6 +46,8 @@ const BARE_SLEEP = "bare setTimeout promise, no signal";
 const INTERVAL = "bare setInterval";
 const BARE_WORKERS = "10 bare workers on one index";
 const BARE_LOOPS = "plain loops";
+const BARE_CALLBACKS = "bare map of callbacks";
+const LRC = "longrun LrcDevice and invokeLrc, version 2";
 
 const tasks = (table: string, floor: string): Column[] => [
   { table, column: "run", head: "run", digits: 2, floor: { row: floor } },
@@ -219,6 +221,42 @@ const tables: Table[] = [
       { table: "task", column: "stop", head: "stop", digits: 1 },
       { table: "task", column: "kibibytes", head: "KiB", digits: 1 },
       { table: "task", column: "stopAll", head: "stop all", digits: 1 },
+    ],
+  },
+  {
+    title: "Commands in flight: time",
+    text: "Ten thousand long-running commands of one device, over one " +
+      "connection, each with a callback: microseconds for each event from the " +
+      "code of the command to the callback, and for each command from the " +
+      "sending to the end, as many sent at once while those are in flight. " +
+      "An event of version 1 lists all " +
+      "commands, which is quadratic: those are 500. No peer speaks this " +
+      "protocol; the floors hand the same texts to callbacks.",
+    rows: "way",
+    columns: [
+      {
+        table: "lrc",
+        column: "event",
+        head: "event",
+        digits: 2,
+        floor: { row: BARE_CALLBACKS },
+      },
+      { table: "lrc", column: "command", head: "command", digits: 1 },
+    ],
+  },
+  {
+    title: "Commands in flight: heap and losses",
+    text: "Bytes of each command, with its share of the device: in flight, " +
+      "after ten events each, and after the ends of five times as many. What " +
+      "should have been told and was not, and how often the device had to be " +
+      "asked; a process each for the heap.",
+    rows: "way",
+    columns: [
+      { table: "lrc", column: "bytes", head: "bytes" },
+      { table: "lrc", column: "later", head: "later" },
+      { table: "lrc", column: "left", head: "left" },
+      { table: "lrc", column: "lost", head: "lost" },
+      { table: "lrc", column: "asked", head: "asked" },
     ],
   },
   {
@@ -614,6 +652,35 @@ goals.push({
       "longrun sequential and parallel",
       "median",
     ) / figure(figures, "job tree", BARE_LOOPS, "median"),
+});
+
+const lrc = (column: string) => (figures: Figures) =>
+  figure(figures, "lrc", LRC, column);
+
+goals.push({
+  text: "10 000 commands in flight on one device: nothing is lost",
+  atMost: 0,
+  digits: 0,
+  runtimes: everywhere,
+  measure: (figures) => lrc("lost")(figures) + lrc("asked")(figures),
+}, {
+  text: "… each takes at most 8 KiB, with its share of the device",
+  atMost: 8192,
+  digits: 0,
+  runtimes: everywhere,
+  measure: lrc("later"),
+}, {
+  text: "… of which at most 100 bytes are left after its end",
+  atMost: 100,
+  digits: 0,
+  runtimes: everywhere,
+  measure: lrc("left"),
+}, {
+  text: "… and an event takes at most 10 µs",
+  atMost: 10,
+  digits: 1,
+  runtimes: everywhere,
+  measure: lrc("event"),
 });
 
 function judge(goal: Goal, runtime: string, figures: Figures): string {
