@@ -57,12 +57,6 @@ export function sparkline(values: readonly number[], atLeast: number): string {
   ).join("");
 }
 
-/** A part of a whole as a bar. */
-export function gauge(part: number, width: number): string {
-  const full = Math.round(Math.min(Math.max(part, 0), 1) * width);
-  return "█".repeat(full) + "░".repeat(width - full);
-}
-
 /** Rows of cells as aligned lines. The widths are those of the longest cells. */
 export function table(
   rows: readonly (readonly string[])[],

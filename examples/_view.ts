@@ -3,11 +3,11 @@
 /** What the demo shows, as lines: nothing here writes to the terminal but the log. */
 
 import type { RunState, StreamingTask } from "../mod.ts";
+import { gauge } from "./_gauge.ts";
 import type { Sample } from "./_server.ts";
 import {
   bold,
   dim,
-  gauge,
   green,
   isLive,
   red,

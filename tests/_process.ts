@@ -13,6 +13,43 @@ export interface ProgramResult {
   stderr: string;
 }
 
+/** Options of {@linkcode runFile}. */
+export interface RunFileOptions {
+  /** What the module is given. */
+  args?: readonly string[];
+  /** Told what the process has written so far, each time it writes. */
+  onOutput?: (stdout: string, pid: number | undefined) => void;
+}
+
+/** Runs a module in a process of its own, on the runtime of the test. */
+export function runFile(
+  file: string,
+  options: RunFileOptions = {},
+): Promise<ProgramResult> {
+  const { args = [], onOutput } = options;
+  const isDeno = "Deno" in globalThis;
+  const words = isDeno
+    ? ["run", "--no-check", "--no-config", "-A", file, ...args]
+    : [file, ...args];
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      words,
+      { timeout: 20_000 },
+      (error, stdout, stderr) => {
+        const code = error === null ? 0 : Number(error.code ?? NaN);
+        resolve({ code: Number.isNaN(code) ? null : code, stdout, stderr });
+      },
+    );
+    if (onOutput === undefined) return;
+    let written = "";
+    child.stdout?.on("data", (text) => {
+      written += text;
+      onOutput(written, child.pid);
+    });
+  });
+}
+
 /**
  * Runs a module in a process of its own, on the runtime of the test. In the
  * source `ROOT` stands for the address of the package's folder.
@@ -22,22 +59,8 @@ export async function runProgram(source: string): Promise<ProgramResult> {
   const folder = await mkdtemp(join(tmpdir(), "longrun-test-"));
   const file = join(folder, "program.mjs");
   await writeFile(file, source.replaceAll("ROOT", root));
-  const isDeno = "Deno" in globalThis;
-  const args = isDeno
-    ? ["run", "--no-check", "--no-config", "-A", file]
-    : [file];
   try {
-    return await new Promise((resolve) => {
-      execFile(
-        process.execPath,
-        args,
-        { timeout: 20_000 },
-        (error, stdout, stderr) => {
-          const code = error === null ? 0 : Number(error.code ?? NaN);
-          resolve({ code: Number.isNaN(code) ? null : code, stdout, stderr });
-        },
-      );
-    });
+    return await runFile(file);
   } finally {
     await rm(folder, { recursive: true });
   }
