@@ -3,7 +3,7 @@
 /** A command as a bar that grows, or as lines where there is no terminal. */
 
 import process from "node:process";
-import { ResultCode } from "../mod.ts";
+import type { CommandEnd } from "./_execute.ts";
 import { gauge } from "./_gauge.ts";
 
 const WIDTH = 40;
@@ -33,15 +33,13 @@ export class ProgressBar {
   }
 
   /** Shows how the command has ended. */
-  end(code: ResultCode, message: string): void {
+  end({ isWell, text }: CommandEnd): void {
     if (this.#isLive) {
-      if (code === ResultCode.OK) this.#percent = 100;
+      if (isWell) this.#percent = 100;
       this.#draw();
       process.stdout.write("\n");
     }
-    const [name] = Object.entries(ResultCode)
-      .find(([, value]) => value === code) ?? [];
-    console.log(`${this.#name}: ${name}, ${message}`);
+    console.log(`${this.#name}: ${text}`);
   }
 
   #draw(): void {

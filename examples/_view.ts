@@ -32,6 +32,12 @@ export interface Shown {
   };
 }
 
+/** How far a command of a device has come. */
+export interface CommandShown {
+  name: string;
+  percent: number;
+}
+
 /** What has happened, printed at once where there is no live view. */
 export class Events {
   readonly #now: () => number;
@@ -104,6 +110,7 @@ export function frame(
   duration: number,
   samples: readonly Sample[],
   offsets: readonly number[],
+  command: CommandShown,
   tasks: readonly Shown[],
   stream: StreamingTask<Sample>,
   events: Events,
@@ -131,6 +138,9 @@ export function frame(
     sparkline(late, 1),
     `star      ${offsets.at(-1)?.toFixed(1) ?? "-"}″ off`.padEnd(label) +
     sparkline(offsets.slice(-width), 1),
+    `${command.name.toLowerCase().padEnd(9)} ${command.percent} %`.padEnd(
+      label,
+    ) + gauge(command.percent / 100, width),
     "",
     ...tasks.map((task) => taskLine(task.name, stateOf(task), describe(task))),
     taskLine(
@@ -148,6 +158,7 @@ export function statusLine(
   now: number,
   samples: readonly Sample[],
   offsets: readonly number[],
+  command: CommandShown,
   tasks: readonly Shown[],
   stream: StreamingTask<Sample>,
 ): string {
@@ -158,6 +169,7 @@ export function statusLine(
     `load ${latest?.load.toFixed(2) ?? "-"},`,
     `memory ${gibibytes(latest?.used ?? 0)} GiB,`,
     `star ${offsets.at(-1)?.toFixed(1) ?? "-"}″,`,
+    `${command.name.toLowerCase()} ${command.percent} %,`,
     `${count(stream.statistics.items, "sample")},`,
     `${count(running + Number(stream.running), "task")} running`,
   ].join("  ");

@@ -15,13 +15,7 @@
  */
 
 import process from "node:process";
-import {
-  abortDevice,
-  CommandError,
-  invokeLrc,
-  onAbort,
-  ResultCode,
-} from "../mod.ts";
+import { execute } from "./_execute.ts";
 import { ProgressBar } from "./_progress_bar.ts";
 import { makeTelescope, type TelescopeCommands } from "./_telescope.ts";
 
@@ -44,36 +38,24 @@ process.on("SIGINT", interrupt);
 
 const telescope = makeTelescope();
 
-/** Has the telescope do something; returns whether it went well. */
-async function execute<K extends keyof TelescopeCommands>(
+/** Has the telescope do something; returns whether to go on. */
+async function show<K extends keyof TelescopeCommands>(
   command: K,
   argument: TelescopeCommands[K],
 ): Promise<boolean> {
   const bar = new ProgressBar(command);
-  try {
-    // Without the signal: that would end the interest, not the command.
-    const handle = await invokeLrc(null, telescope, command, argument, {
-      timeout: 3_600_000,
-    });
-    const forget = onAbort(signal, () => void abortDevice(telescope));
-    for await (const { progress } of handle) {
-      if (typeof progress === "number") bar.show(progress);
-    }
-    forget();
-    const { resultCode, message } = await handle.done;
-    bar.end(resultCode, message);
-    return resultCode === ResultCode.OK && !signal.aborted;
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error;
-    bar.end(ResultCode.REJECTED, error.reason);
-    return false;
-  }
+  const end = await execute(telescope, command, argument, {
+    signal,
+    onProgress: (percent) => bar.show(percent),
+  });
+  bar.end(end);
+  return end.isWell && !signal.aborted;
 }
 
 try {
   const [, , seconds = "5"] = process.argv;
-  const isDone = await execute("Configure", { source: "Vela" }) &&
-    await execute("Scan", { seconds: Number(seconds) });
+  const isDone = await show("Configure", { source: "Vela" }) &&
+    await show("Scan", { seconds: Number(seconds) });
   if (!isDone) process.exitCode = 1;
 } finally {
   process.off("SIGINT", interrupt);

@@ -7,7 +7,8 @@
  * server on the loopback interface sends the samples as server-sent events,
  * and a streaming task reads them. The server stalls once, one task fails and
  * one hangs. A loop holds a star meanwhile: its settings are changed while it
- * runs, its topics are followed, and one of its rounds takes too long. One
+ * runs, its topics are followed, and one of its rounds takes too long. A
+ * telescope is configured and scans, too long: the scan is aborted. One
  * `AbortController` ends everything: when the time is over, or at Ctrl-C; a
  * second Ctrl-C does not wait. Nothing here calls `Deno.exit` otherwise: the
  * process ends because nothing is left that runs.
@@ -23,10 +24,18 @@ import {
   StreamingTask,
   TaskContext,
 } from "../mod.ts";
+import { execute } from "./_execute.ts";
 import { Guider } from "./_guider.ts";
 import { readSamples, type Sample, SampleServer } from "./_server.ts";
+import { makeTelescope } from "./_telescope.ts";
 import { dim, green, isLive, red, Screen, yellow } from "./_terminal.ts";
-import { Events, frame, statusLine, summary } from "./_view.ts";
+import {
+  type CommandShown,
+  Events,
+  frame,
+  statusLine,
+  summary,
+} from "./_view.ts";
 
 const DURATION = 5000;
 const GRACE = 400;
@@ -124,6 +133,31 @@ const cover = processor.submit(() => new Promise<void>(() => {}), {
   signal,
 });
 
+/** A device of its own, whose commands tell how far they have come. */
+const telescope = makeTelescope();
+const shown: CommandShown = { name: "Configure", percent: 0 };
+
+/** Configures the telescope and scans, until everything is stopped. */
+const observer = processor.submit(async () => {
+  const onProgress = (percent: number): number => shown.percent = percent;
+  const configured = await execute(
+    telescope,
+    "Configure",
+    { source: "Vela" },
+    { signal, onProgress },
+  );
+  events.add(`observer: Configure: ${configured.text}`);
+  if (!configured.isWell || signal.aborted) return;
+  shown.name = "Scan";
+  const { isWell, text } = await execute(
+    telescope,
+    "Scan",
+    { seconds: 20 },
+    { signal, onProgress },
+  );
+  events.add((isWell ? green : yellow)(`observer: Scan: ${text}`));
+}, { name: "observer", signal });
+
 /** Has a name, settings, a status and topics: others only know its handle. */
 const context = new TaskContext({ signal });
 const guider = await context.makeTask("guider", Guider, [
@@ -141,14 +175,14 @@ guider.topics.missed.onPublish(({ late, missed }) =>
   )
 );
 
-const tasks = [sampler, stall, camera, cover, guider];
+const tasks = [sampler, stall, camera, cover, observer, guider];
 const view = new BackgroundTask(() => {
   if (screen !== undefined) {
     screen.draw(
-      frame(now(), DURATION, samples, offsets, tasks, stream, events),
+      frame(now(), DURATION, samples, offsets, shown, tasks, stream, events),
     );
   } else if (samples.length > 0) {
-    console.log(statusLine(now(), samples, offsets, tasks, stream));
+    console.log(statusLine(now(), samples, offsets, shown, tasks, stream));
   }
 }, { name: "view", frequency: screen === undefined ? 1 : 10 });
 
@@ -175,11 +209,12 @@ try {
   app.abort();
   await processor.stopAll({ grace: GRACE });
   await stream.stop({ grace: GRACE });
+  await telescope.stop({ grace: GRACE });
   await context.dispose();
   await server.finished;
   await view.stop();
   screen?.draw(
-    frame(now(), DURATION, samples, offsets, tasks, stream, events),
+    frame(now(), DURATION, samples, offsets, shown, tasks, stream, events),
   );
   screen?.close();
   for (const name of signals) Deno.removeSignalListener(name, interrupt);
@@ -188,7 +223,8 @@ try {
 console.log();
 for (const line of summary([...tasks, view], stream)) console.log(line);
 const left = processor.size + Number(stream.running) + Number(view.running) +
-  context.tasks.length + server.clients;
+  context.tasks.length + server.clients + telescope.executing +
+  telescope.subscriptions;
 console.log(
   left === 0
     ? green("Nothing is left running.") + dim(" The process ends by itself.")
