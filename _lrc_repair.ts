@@ -157,8 +157,8 @@ export class Repair {
     const status = await this.#check(id, signal);
     if (status === TaskStatus.NOT_FOUND) return { kind: "unknown" };
     if (status === undefined) {
-      if (seen !== undefined) return { kind: "found", change: seen, source };
-      return { kind: this.#names.length === 0 ? "unable" : "missing" };
+      if (this.#names.length === 0) return { kind: "unable" };
+      return { kind: "missing", change: seen ?? {}, source };
     }
     if (!isFinalStatus(status)) {
       return { kind: "found", change: { ...seen, status }, source };

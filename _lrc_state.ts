@@ -68,8 +68,15 @@ export type LrcInput =
     readonly change: LrcChange;
     readonly source: LrcSource;
   }
-  /** It is in no table of the device, which cannot be asked otherwise. */
-  | { readonly kind: "missing" }
+  /**
+   * It is in no table of the device, which cannot be asked otherwise; but its
+   * result may be known.
+   */
+  | {
+    readonly kind: "missing";
+    readonly change: LrcChange;
+    readonly source: LrcSource;
+  }
   /** The device says that it does not know it. */
   | { readonly kind: "unknown" }
   /** The device has nothing that could be asked. */
@@ -141,13 +148,7 @@ export function advance(
     case "gap":
       return { state: count(state, "gaps"), news: undefined, mustAsk: true };
     case "missing":
-      return state.missing + 1 < MOST_MISSING
-        ? {
-          state: { ...state, missing: state.missing + 1 },
-          news: undefined,
-          mustAsk: true,
-        }
-        : conclude(state, state.held ?? TaskStatus.NOT_FOUND, time, {});
+      return miss(state, input.change, input.source, time, holds);
     case "unknown":
       return conclude(state, state.held ?? TaskStatus.NOT_FOUND, time, {});
     case "unable":
@@ -216,6 +217,21 @@ function learn(
     news: hasNews ? news : undefined,
     mustAsk: isDoubtful || (held !== undefined && (isNew || !isEvent)),
   };
+}
+
+function miss(
+  before: LrcState,
+  change: LrcChange,
+  source: LrcSource,
+  time: number,
+  holds: boolean,
+): LrcStep {
+  const { state, news } = learn(before, change, source, time, holds);
+  if (state.isOver) return { state, news, mustAsk: false };
+  const missing = before.missing + 1;
+  return missing < MOST_MISSING
+    ? { state: { ...state, missing }, news, mustAsk: true }
+    : conclude(state, state.held ?? TaskStatus.NOT_FOUND, time, news ?? {});
 }
 
 function conclude(

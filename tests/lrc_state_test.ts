@@ -105,11 +105,29 @@ test("A state that is over stays as it is", () => {
 });
 
 test("A state takes a command that is missing twice in a row for one that is not known", () => {
-  const missing: LrcInput = { kind: "missing" };
+  const missing: LrcInput = {
+    kind: "missing",
+    change: {},
+    source: "repair",
+  };
   assertEquals(run([missing]).asks, [true]);
   assertEquals(run([missing, missing]).state.status, NOT_FOUND);
   const seen = change({ status: QUEUED });
   assertEquals(run([missing, seen, missing]).state.isOver, false);
+});
+
+test("A state learns the result of a command that is in no table, and gives it up all the same", () => {
+  const missing: LrcInput = {
+    kind: "missing",
+    change: { result: [0] },
+    source: "repair",
+  };
+  const forgotten = run([missing, missing]).state;
+  assertEquals(forgotten.status, NOT_FOUND);
+  assertEquals(forgotten.result, { value: [0] });
+  const ended = run([change({ status: COMPLETED }), missing]).state;
+  assertEquals(ended.status, COMPLETED);
+  assertEquals(ended.result, { value: [0] });
 });
 
 test("A state asks when an event says that the command is not known", () => {
