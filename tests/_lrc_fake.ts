@@ -55,6 +55,8 @@ export class FakeDevice implements DeviceProxy {
   last: [string, string] = ["", ""];
   /** What fails at the moment, by the way it is asked. */
   failure: ((what: string) => Error | undefined) | undefined = undefined;
+  /** Delays what was read on its way back: it may be out of date by then. */
+  lag: (() => Promise<void>) | undefined = undefined;
   /** Delays answers. */
   delay: ((what: string) => Promise<void>) | undefined = undefined;
   /** What becomes of an event on its way. */
@@ -92,7 +94,9 @@ export class FakeDevice implements DeviceProxy {
 
   async readAttributes(names: readonly string[]): Promise<readonly unknown[]> {
     await this.#begin(`read ${names.join(" ")}`);
-    return names.map((name) => this.#read(name.toLowerCase()));
+    const values = names.map((name) => this.#read(name.toLowerCase()));
+    await this.lag?.();
+    return values;
   }
 
   async command(name: string, argument: unknown): Promise<unknown> {
