@@ -4,6 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { sleep } from "../cancellation.ts";
 import { ResultCode, TaskStatus } from "../device_proxy.ts";
 import { deviceError } from "./_lrc_fake.ts";
 import { LrcRig } from "./_lrc_rig.ts";
@@ -306,4 +307,25 @@ test("A handle takes a result of null for one", async () => {
   assertEquals(rig.told.at(-1), { status: COMPLETED, result: null });
   assertEquals(handle.counters.asked, 0);
   assertEquals((await handle.done).result, null);
+});
+
+test("A handle that asks while the device is being read for another gets a reading of its own", async () => {
+  const rig = new LrcRig([1, 2], { silence: Infinity });
+  const { device, clock } = rig;
+  const one = await rig.start();
+  const other = await rig.start();
+  for (const handle of [one, other]) {
+    await rig.tell(handle, { status: IN_PROGRESS });
+  }
+  device.lag = () => sleep(100, { clock });
+  device.emit("_lrcEvent", [one.commandId, "{"]);
+  await clock.advance(50);
+  device.way = () => [];
+  device.tell(other.commandId, { status: COMPLETED, result: [0, "ok"] });
+  device.way = (event) => [event];
+  device.emit("_lrcEvent", [other.commandId, "{"]);
+  await clock.advance(1000);
+  assertEquals(one.status, IN_PROGRESS);
+  assertEquals(other.status, COMPLETED);
+  await one.unsubscribe();
 });

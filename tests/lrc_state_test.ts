@@ -130,6 +130,14 @@ test("A state learns the result of a command that is in no table, and gives it u
   assertEquals(ended.result, { value: [0] });
 });
 
+test("A state has the last of the results that are told", () => {
+  const { state } = run([
+    change({ result: [2, "begun"] }),
+    change({ status: COMPLETED, result: [0, "ok"] }),
+  ]);
+  assertEquals(state.result, { value: [0, "ok"] });
+});
+
 test("A state asks when an event says that the command is not known", () => {
   const { state, asks } = run([change({ status: NOT_FOUND })]);
   assertEquals(asks, [true]);
