@@ -91,14 +91,9 @@ export class AbortFanout {
 
 const fanouts = new WeakMap<AbortSignal, AbortFanout>();
 
-/**
- * The list of the waiters of a signal that its owner tells: it needs no
- * listener, which is most of what an abort costs.
- */
-export function ownFanout(signal: AbortSignal): AbortFanout {
-  const fanout = new AbortFanout();
+/** Makes a list the one of a signal. The owner of the signal tells it. */
+export function adoptFanout(signal: AbortSignal, fanout: AbortFanout): void {
   fanouts.set(signal, fanout);
-  return fanout;
 }
 
 /** The list of the signal's waiters. */

@@ -1,8 +1,10 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { LazySignal } from "./_lazy_signal.ts";
+import type { QuietHost } from "./_stopping.ts";
 import { withBirths } from "./_topic_births.ts";
-import { CancelScope, isCancellation } from "./cancellation.ts";
+import { isCancellation } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import {
@@ -12,7 +14,6 @@ import {
   type StatusOf,
   Task,
   type TaskClass,
-  type TaskHost,
   TaskStopError,
   type TopicsOf,
 } from "./task.ts";
@@ -67,19 +68,19 @@ export function topicsOf(task: AnyTask): Record<string, Topic<unknown>> {
 /** Runs a task. A stop is a normal end. */
 export async function runTask(
   task: AnyTask,
-  scope: CancelScope,
+  stopping: LazySignal,
 ): Promise<void> {
   try {
     await task.run();
   } catch (error) {
     if (error instanceof TaskStopError) return;
-    if (scope.aborted && isCancellation(error, scope.signal)) return;
+    if (stopping.aborted && isCancellation(error, stopping.signal)) return;
     throw error;
   }
 }
 
 /** A task in the thread of its runner: the host of the one for the other. */
-export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
+export class LocalTask<T extends AnyTask> implements TaskBody<T>, QuietHost {
   readonly name: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -89,7 +90,7 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
     missed: 0,
     worstLateness: 0,
   };
-  readonly #scope: CancelScope = new CancelScope();
+  readonly stopping: LazySignal = new LazySignal();
   readonly #task: T;
   /** The topics that were created for the task: they end with it. */
   readonly #born: object[];
@@ -142,11 +143,11 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
   }
 
   get signal(): AbortSignal {
-    return this.#scope.signal;
+    return this.stopping.signal;
   }
 
   get stopRequested(): boolean {
-    return this.#scope.aborted;
+    return this.stopping.aborted;
   }
 
   get isKilled(): boolean {
@@ -178,11 +179,11 @@ export class LocalTask<T extends AnyTask> implements TaskBody<T>, TaskHost {
   }
 
   run(): Promise<void> {
-    return runTask(this.#task, this.#scope);
+    return runTask(this.#task, this.stopping);
   }
 
   abort(reason: unknown): void {
-    if (!this.#scope.aborted) this.#scope.abort(stopError(reason));
+    if (!this.stopping.aborted) this.stopping.abort(stopError(reason));
   }
 
   close(): void {

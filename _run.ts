@@ -3,7 +3,8 @@
 
 import { checkNonNegative, checkOptions } from "./_arguments.ts";
 import { Latch } from "./_latch.ts";
-import { CancelScope, isCancellation, onAbort } from "./cancellation.ts";
+import { LazySignal } from "./_lazy_signal.ts";
+import { isCancellation, onAbort } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { StopOptions, StopOutcome } from "./run_state.ts";
 
@@ -34,7 +35,7 @@ export interface RunHooks {
  * times, ended once.
  */
 export class Run {
-  readonly #scope: CancelScope = new CancelScope();
+  readonly #stopping: LazySignal = new LazySignal();
   readonly #ended: Latch = new Latch();
   /** Opens when the work has ended or was abandoned. */
   readonly #over: Latch = new Latch();
@@ -46,7 +47,7 @@ export class Run {
   #isStopping = false;
 
   constructor(
-    work: (scope: CancelScope) => unknown,
+    work: (stopping: LazySignal) => unknown,
     parents: readonly (AbortSignal | undefined)[],
     grace: number | undefined,
     clock: Clock,
@@ -76,7 +77,7 @@ export class Run {
   }
 
   get isStopping(): boolean {
-    return this.#scope.aborted && !this.hasEnded;
+    return this.#stopping.aborted && !this.hasEnded;
   }
 
   async stop(options: StopOptions): Promise<StopOutcome> {
@@ -110,7 +111,7 @@ export class Run {
     this.#isStopping = true;
     this.#forget();
     this.#hooks.onStopping(reason);
-    this.#scope.abort(reason);
+    this.#stopping.abort(reason);
   }
 
   #forget(): void {
@@ -119,14 +120,14 @@ export class Run {
     if (forgets !== undefined) { for (const forget of forgets) forget(); }
   }
 
-  async #begin(work: (scope: CancelScope) => unknown): Promise<void> {
+  async #begin(work: (stopping: LazySignal) => unknown): Promise<void> {
     let failure: { error: unknown } | undefined;
-    if (!this.#scope.aborted) {
+    if (!this.#stopping.aborted) {
       try {
         this.#hooks.onStart();
-        await work(this.#scope);
+        await work(this.#stopping);
       } catch (error) {
-        if (!isCancellation(error, this.#scope.signal)) failure = { error };
+        if (!isCancellation(error, this.#stopping.signal)) failure = { error };
       }
     }
     this.#forget();

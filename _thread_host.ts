@@ -8,7 +8,9 @@ import {
   stopError,
   topicsOf,
 } from "./_local_task.ts";
+import { LazySignal } from "./_lazy_signal.ts";
 import { pack, type Packed, unpack } from "./_packed.ts";
+import type { QuietHost } from "./_stopping.ts";
 import {
   Board,
   type Envelope,
@@ -17,10 +19,9 @@ import {
   type ToThread,
 } from "./_thread_messages.ts";
 import type { ThreadPort } from "./_worker.ts";
-import { CancelScope } from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
-import type { AnyTask, LoopFigures, TaskHost } from "./task.ts";
+import type { AnyTask, LoopFigures } from "./task.ts";
 
 /** The name of a task's class, and those of the classes that it extends. */
 function classNamesOf(task: AnyTask): string[] {
@@ -89,11 +90,11 @@ class PostingLogger implements Logger {
 }
 
 /** The host of the one task of this thread. */
-class ThreadHost implements TaskHost {
+class ThreadHost implements QuietHost {
   readonly name: string;
   readonly clock: Clock = systemClock;
   readonly logger: Logger;
-  readonly scope: CancelScope = new CancelScope();
+  readonly stopping: LazySignal = new LazySignal();
   readonly board: Board;
   readonly #post: (message: FromThread) => void;
   #pending: { readonly settings: unknown; readonly turn: number } | undefined =
@@ -113,12 +114,12 @@ class ThreadHost implements TaskHost {
   }
 
   get signal(): AbortSignal {
-    return this.scope.signal;
+    return this.stopping.signal;
   }
 
   get stopRequested(): boolean {
     this.flushStatus();
-    return this.scope.aborted || this.board.stopRequested;
+    return this.stopping.aborted || this.board.stopRequested;
   }
 
   get figures(): LoopFigures {
@@ -240,7 +241,7 @@ export class TaskThread {
         this.#host?.flushStatus();
         break;
       case "stop":
-        this.#host?.scope.abort(stopError(unpack(message.reason)));
+        this.#host?.stopping.abort(stopError(unpack(message.reason)));
         break;
     }
   }
@@ -292,7 +293,7 @@ export class TaskThread {
     if (host === undefined || this.#task === undefined) return;
     let failure: Packed | undefined;
     try {
-      await runTask(this.#task, host.scope);
+      await runTask(this.#task, host.stopping);
     } catch (error) {
       failure = pack(error);
     }

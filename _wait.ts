@@ -10,6 +10,8 @@ import { type Clock, systemClock } from "./clock.ts";
 export interface WaitLimits {
   /** Aborts the wait. */
   signal?: AbortSignal | undefined;
+  /** Who is told of an abort that has no signal, to be one of them. */
+  waiters?: AbortFanout | undefined;
   /** The time after which the wait expires; `undefined` stands for never. */
   ms?: number | undefined;
   /** Measures the time. */
@@ -47,7 +49,7 @@ export class Wait<T> implements TimerNode, AbortNode {
   ) {
     this.#resolve = resolve;
     this.#reject = reject;
-    const { signal, ms, clock = systemClock, ref = true } = limits;
+    const { signal, waiters, ms, clock = systemClock, ref = true } = limits;
     if (ms !== undefined) {
       if (clock === systemClock) {
         this.#timers = startSystemTimer(this, ms, ref);
@@ -56,6 +58,7 @@ export class Wait<T> implements TimerNode, AbortNode {
       }
     }
     if (signal !== undefined) fanoutOf(signal).add(this);
+    else waiters?.add(this);
   }
 
   /** Whether the wait goes on. */

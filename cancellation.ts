@@ -30,12 +30,7 @@
  * @module
  */
 
-import {
-  type AbortFanout,
-  type AbortNode,
-  fanoutOf,
-  ownFanout,
-} from "./_abort_fanout.ts";
+import { type AbortFanout, type AbortNode, fanoutOf } from "./_abort_fanout.ts";
 import {
   checkBoolean,
   checkCommon,
@@ -45,7 +40,9 @@ import {
   checkSignal,
   checkType,
 } from "./_arguments.ts";
+import { LazySignal } from "./_lazy_signal.ts";
 import { followPromise, isPromiseLike } from "./_promise_fanout.ts";
+import { sleepWithin } from "./_sleep.ts";
 import { timeoutError, Wait, type WaitLimits } from "./_wait.ts";
 import type { Clock } from "./clock.ts";
 
@@ -134,13 +131,8 @@ export function onAbort(
  * ```
  */
 export class CancelScope implements Disposable {
-  // Made when first needed, as the reason is that nobody has given: a task that
-  // nobody looks into carries no controller, and a reason has a stack trace.
-  #controller: AbortController | undefined = undefined;
-  #aborted = false;
-  #reason: unknown = undefined;
+  readonly #own: LazySignal = new LazySignal();
   #forget: (() => void)[] | undefined = undefined;
-  #waiters: AbortFanout | undefined = undefined;
 
   /**
    * Creates a scope below its parents.
@@ -166,25 +158,17 @@ export class CancelScope implements Disposable {
 
   /** The signal that this scope aborts. */
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#aborted) this.#controller.abort(this.reason);
-      else this.#waiters = ownFanout(this.#controller.signal);
-    }
-    return this.#controller.signal;
+    return this.#own.signal;
   }
 
   /** Whether the scope has aborted. */
   get aborted(): boolean {
-    return this.#aborted;
+    return this.#own.aborted;
   }
 
   /** Why the scope has aborted, `undefined` as long as it has not. */
   get reason(): unknown {
-    if (this.#aborted && this.#reason === undefined) {
-      this.#reason = new DOMException("The work was cancelled", "AbortError");
-    }
-    return this.#reason;
+    return this.#own.reason;
   }
 
   /**
@@ -193,12 +177,8 @@ export class CancelScope implements Disposable {
    * @param reason Why; an `AbortError` by default.
    */
   abort(reason?: unknown): void {
-    if (this.#aborted) return;
-    this.#aborted = true;
-    this.#reason = reason;
     this.dispose();
-    this.#controller?.abort(this.reason);
-    this.#waiters?.tell(this.reason);
+    this.#own.abort(reason);
   }
 
   /** Lets go of the parents. The signal does not abort from this. */
@@ -231,12 +211,6 @@ export interface SleepOptions {
    * @default {true}
    */
   ref?: boolean;
-}
-
-class Sleep extends Wait<void> {
-  override expire(): void {
-    this.resolve();
-  }
 }
 
 /**
@@ -276,9 +250,7 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
   }
   const { signal, clock, ref } = options;
   if (signal?.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    new Sleep(resolve, reject, { signal, clock, ref, ms });
-  });
+  return sleepWithin({ signal, clock, ref, ms });
 }
 
 /** A wait for what somebody else settles. */

@@ -19,7 +19,9 @@
 import { checkOneOf, checkOptions, checkPositiveFinite } from "./_arguments.ts";
 import { callHook } from "./_hooks.ts";
 import { reportTask } from "./_report.ts";
+import { stopWaitersOf } from "./_stopping.ts";
 import { suppressedError } from "./_suppressed_error.ts";
+import { Ticker } from "./_ticker.ts";
 import { isCancellation } from "./cancellation.ts";
 import type { LoopStatistics } from "./loop.ts";
 import { MissedLoopPolicy } from "./missed_loop_policy.ts";
@@ -29,7 +31,7 @@ import {
   type TaskHost,
   TaskStopError,
 } from "./task.ts";
-import { type Tick, type Ticks, ticks } from "./ticks.ts";
+import type { Tick } from "./ticks.ts";
 import { Topic } from "./topic.ts";
 
 /** Options of a {@linkcode LoopTask}. */
@@ -54,6 +56,13 @@ export interface MissedLoop {
   readonly late: number;
   /** How many rounds are lost to it. */
   readonly missed: number;
+}
+
+/** The rounds of a loop: a stop ends them, and nothing need be thrown for it. */
+class Rounds extends Ticker {
+  override abort(): void {
+    this.close();
+  }
 }
 
 /**
@@ -120,7 +129,7 @@ export abstract class LoopTask<Settings = undefined, Status = undefined>
   readonly #host: TaskHost;
   readonly #policy: MissedLoopPolicy;
   #period: number;
-  #ticks: Ticks | undefined = undefined;
+  #rounds: Rounds | undefined = undefined;
 
   /**
    * Creates a task. A `TaskContext` calls this.
@@ -207,7 +216,7 @@ export abstract class LoopTask<Settings = undefined, Status = undefined>
   set period(period: number) {
     checkPositiveFinite("change period", "period", period);
     this.#period = period;
-    if (this.#ticks !== undefined) this.#ticks.period = period;
+    if (this.#rounds !== undefined) this.#rounds.period = period;
   }
 
   /** Prepares, works in rounds, and finalizes. Not to be overridden. */
@@ -240,23 +249,30 @@ export abstract class LoopTask<Settings = undefined, Status = undefined>
   }
 
   async #loop(): Promise<void> {
-    const ticker = this.#ticks = ticks(this.#period, {
-      policy: this.#policy,
-      signal: this.signal,
-      clock: this.clock,
-    });
+    if (this.stopRequested) return;
+    const rounds = this.#rounds = new Rounds(
+      this.#period,
+      { policy: this.#policy, clock: this.clock, ref: true },
+      0,
+    );
+    stopWaitersOf(this.#host).add(rounds);
     let wasOverrun = false;
     let last: Tick | undefined;
-    for await (const tick of ticker) {
-      // The timer may have won over the stop by a hair.
-      if (this.stopRequested) return;
-      last = tick;
-      this.#count(tick, wasOverrun);
-      wasOverrun = tick.overrun;
-      await this.#round();
+    try {
+      for (;;) {
+        const { value: tick } = await rounds.request();
+        // The timer may have won over the stop by a hair.
+        if (tick === undefined || this.stopRequested) break;
+        last = tick;
+        this.#count(tick, wasOverrun);
+        wasOverrun = tick.overrun;
+        await this.#round();
+      }
+    } finally {
+      rounds.close();
     }
-    if (!ticker.terminated || last === undefined) return;
-    const late = this.clock.now() - (last.scheduled + ticker.period);
+    if (!rounds.isTerminated || last === undefined) return;
+    const late = this.clock.now() - (last.scheduled + rounds.period);
     this.#miss({ late: Math.max(late, 0), missed: 0 }, wasOverrun);
     this.#host.terminate();
   }

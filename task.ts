@@ -40,7 +40,7 @@
  * @module
  */
 
-import { sleep } from "./cancellation.ts";
+import { sleepOf } from "./_stopping.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import type { LoopStatistics } from "./loop.ts";
@@ -175,7 +175,7 @@ export abstract class Task<Settings = undefined, Status = undefined> {
    * @throws {TaskStopError} If the task is to stop, at once.
    */
   sleep(ms: number): Promise<void> {
-    return sleep(ms, { signal: this.signal, clock: this.clock });
+    return sleepOf(this.#host, ms, this.clock);
   }
 
   /**
