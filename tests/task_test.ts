@@ -21,8 +21,9 @@ import { Task, type TaskHost, TaskStopError } from "../task.ts";
 import { TaskContext } from "../task_context.ts";
 import { TaskInitError, TaskRunError, TaskRunner } from "../task_runner.ts";
 import { Topic } from "../topic.ts";
+import { RecordingLogger } from "./_recording_logger.ts";
 import { Listener, Measurement } from "./_task_originals.ts";
-import { Act, HookedLoop, Idle, TaskRig } from "./_task_rig.ts";
+import { Act, Deaf, HookedLoop, Idle, TaskRig } from "./_task_rig.ts";
 import { never, watch } from "./_timeout_iterator_rig.ts";
 import { unhandledDuring } from "./_unhandled.ts";
 
@@ -836,6 +837,60 @@ test("Task that idles is stopped under FakeTime without time passing", async () 
     const stop = watch(task.stop(), { now: () => 0, setTimer: () => () => {} });
     await time.runMicrotasks();
     assertEquals(stop.outcome, { value: "stopped" });
+    await context.dispose();
+  } finally {
+    time.restore();
+  }
+});
+
+test("Task that hears nobody is abandoned after its grace on the system clock, and not before", async () => {
+  const time = new FakeTime();
+  try {
+    const context = new TaskContext({ logger: new RecordingLogger() });
+    const task = await context.makeTask("deaf", Deaf, [], { grace: 100 });
+    task.start();
+    await time.runMicrotasks();
+    const stop = task.stop();
+    await time.tickAsync(99);
+    assertFalse(task.abandoned);
+    await time.tickAsync(1);
+    assertEquals(await stop, "abandoned");
+    await context.dispose();
+  } finally {
+    time.restore();
+  }
+});
+
+test("Task is abandoned when the time of its grace passes before its timer is set", async () => {
+  const time = new FakeTime();
+  try {
+    const context = new TaskContext({ logger: new RecordingLogger() });
+    const task = await context.makeTask("deaf", Deaf, [], { grace: 100 });
+    task.start();
+    await time.runMicrotasks();
+    const stop = task.stop();
+    time.tick(100);
+    assertEquals(await stop, "abandoned");
+    await context.dispose();
+  } finally {
+    time.restore();
+  }
+});
+
+test("Task that takes long to end is waited for on the system clock", async () => {
+  const time = new FakeTime();
+  try {
+    const context = new TaskContext();
+    const task = await context.makeTask("slow", HookedLoop, [{
+      hooks: { loopFinalize: () => sleep(200) },
+    }]);
+    task.start();
+    await time.runMicrotasks();
+    const stop = task.stop({ grace: 500 });
+    await time.tickAsync(199);
+    assert(task.running);
+    await time.tickAsync(1);
+    assertEquals(await stop, "stopped");
     await context.dispose();
   } finally {
     time.restore();
