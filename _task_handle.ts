@@ -79,7 +79,7 @@ class HandleTraps<R extends object> implements ProxyHandler<R> {
     if (Object.hasOwn(this.#locking, key)) {
       return this.#locking[key as keyof TaskLocking];
     }
-    const value: unknown = Reflect.get(runner, key, runner);
+    const value: unknown = runner[key as keyof R];
     if (value === runner) return handle;
     if (!isMethod(value) || key === "constructor") return value;
     const known = this.#methods.get(key);
@@ -101,22 +101,24 @@ class HandleTraps<R extends object> implements ProxyHandler<R> {
   #guard(runner: R, key: PropertyKey, method: Method, handle: R): Method {
     // A runner that got out would be a way around the lock.
     const keepIn = (result: unknown) => result === runner ? handle : result;
-    const call: Method = (...args) =>
-      keepIn(Reflect.apply(method, runner, args));
-    if (LOOKING.has(key) || key in Object.prototype) return call;
-    const action = typeof key === "symbol"
-      ? "dispose of task"
-      : `call '${key}'`;
+    if (LOOKING.has(key) || key in Object.prototype) {
+      return (...args) => keepIn(Reflect.apply(method, runner, args));
+    }
     if (method instanceof AsyncFunction) {
       return async (...args) => {
-        this.check(action);
-        return keepIn(await call(...args));
+        this.#checkCall(key);
+        return keepIn(await Reflect.apply(method, runner, args));
       };
     }
     return (...args) => {
-      this.check(action);
-      return call(...args);
+      this.#checkCall(key);
+      return keepIn(Reflect.apply(method, runner, args));
     };
+  }
+
+  #checkCall(key: PropertyKey): void {
+    if (!this.#lock.isLocked) return;
+    this.check(typeof key === "symbol" ? "dispose of task" : `call '${key}'`);
   }
 }
 
