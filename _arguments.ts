@@ -144,14 +144,9 @@ export function checkOneOf(
   value: unknown,
   choices: readonly string[],
 ): void {
+  if (choices.includes(value as string)) return;
   const must = choices.map((choice) => JSON.stringify(choice)).join(" or ");
-  checkType(
-    choices.includes(value as string),
-    action,
-    name,
-    must,
-    value,
-  );
+  checkType(false, action, name, must, value);
 }
 
 /** Checks a choice between yes and no; `undefined` stands for the default. */

@@ -62,14 +62,15 @@ export class TimerQueue {
   }
 
   add(node: TimerNode, delay: number): void {
-    node.deadline = this.#platform.now() + delay;
+    const now = this.#platform.now();
+    node.deadline = now + delay;
     node.order = this.#nextOrder++;
     this.#push(node);
     this.#waiting++;
     if (
       !this.#isRunning && (!this.#isArmed || node.deadline < this.#armedFor)
     ) {
-      this.#arm();
+      this.#arm(now);
     }
   }
 
@@ -89,14 +90,14 @@ export class TimerQueue {
     }
   }
 
-  #arm(): void {
+  #arm(now: number): void {
     this.#disarm();
     this.#dropCancelled();
     const first = this.#heap[0];
     if (first === undefined) return;
     this.#isArmed = true;
     this.#armedFor = first.deadline;
-    const delay = Math.ceil(first.deadline - this.#platform.now());
+    const delay = Math.ceil(first.deadline - now);
     this.#timer = this.#platform.start(
       this.#fire,
       Math.min(Math.max(delay, 0), LONGEST_DELAY),
@@ -136,7 +137,7 @@ export class TimerQueue {
     } finally {
       for (const node of postponed) this.#push(node);
       this.#isRunning = false;
-      this.#arm();
+      this.#arm(this.#platform.now());
     }
   };
 

@@ -376,17 +376,24 @@ export class TaskRunner<T extends AnyTask> implements AsyncDisposable {
     if (!this.abandoned) await this.#stop({});
   }
 
-  async #stop(options: StopOptions): Promise<StopOutcome> {
-    if (this.#run !== undefined) return await this.#run.stop(options);
-    if (!this.ended) {
-      this.#outcome = "stopped";
-      // Before anybody hears of the stop, so that none of them can start it.
-      this.#over.open();
-      this.#body.abort(options.reason);
-      this.#states.end();
-      this.#close();
+  #stop(options: StopOptions): Promise<StopOutcome> {
+    if (this.#run !== undefined) return this.#run.stop(options);
+    try {
+      this.#stopUnstarted(options.reason);
+      return Promise.resolve("stopped");
+    } catch (error) {
+      return Promise.reject(error);
     }
-    return "stopped";
+  }
+
+  #stopUnstarted(reason: unknown): void {
+    if (this.ended) return;
+    this.#outcome = "stopped";
+    // Before anybody hears of the stop, so that none of them can start it.
+    this.#over.open();
+    this.#body.abort(reason);
+    this.#states.end();
+    this.#close();
   }
 
   #look(): void {
