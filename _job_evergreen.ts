@@ -9,7 +9,7 @@ import {
   GroupValue,
   SEQUENTIAL,
 } from "./_job_value.ts";
-import { CancelScope } from "./cancellation.ts";
+import { LazySignal } from "./_lazy_signal.ts";
 import { systemClock } from "./clock.ts";
 import { defaultLogger } from "./logger.ts";
 
@@ -20,7 +20,7 @@ function plant(): unknown[] {
   const group = new GroupValue(SEQUENTIAL, [call]);
   const job = new GroupValue(parallel, [call, group]);
   const ignore = (): void => {};
-  const tree = new JobTree(job, 0, new CancelScope(), new Scheduler(Infinity), {
+  const tree = new JobTree(job, 0, new LazySignal(), new Scheduler(Infinity), {
     name: "",
     clock: systemClock,
     logger: defaultLogger,

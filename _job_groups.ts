@@ -4,7 +4,7 @@
 import { type JobOutcome, Leaf } from "./_job_leaf.ts";
 import { Line } from "./_job_line.ts";
 import { CallValue, GroupValue, type JobValue } from "./_job_value.ts";
-import { CancelScope } from "./cancellation.ts";
+import { LazySignal } from "./_lazy_signal.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 
@@ -22,7 +22,7 @@ export interface Tree {
   /** Some more of a call that is going on is done. */
   advance(part: number): void;
   /** Aborts the scope when the tree is in order again. */
-  abortLater(scope: CancelScope, reason: unknown): void;
+  abortLater(scope: LazySignal, reason: unknown): void;
   /** Aborts what a failure has made useless. */
   breakOff(group: Group): void;
   /** A call has ended. May give another call for its place. */
@@ -56,14 +56,14 @@ export abstract class Group {
   /** The first error below it, or why it was aborted. */
   reason: unknown = undefined;
   protected worst: JobOutcome = "completed";
-  #scope: CancelScope | undefined;
+  #scope: LazySignal | undefined;
 
   constructor(
     tree: Tree,
     parent: Group | undefined,
     index: number,
     job: GroupValue,
-    scope?: CancelScope,
+    scope?: LazySignal,
   ) {
     this.tree = tree;
     this.parent = parent;
@@ -124,7 +124,7 @@ export abstract class Group {
   /** Aborts when the group does. Made when it is asked for. */
   get signal(): AbortSignal {
     if (this.#scope === undefined) {
-      this.#scope = new CancelScope();
+      this.#scope = new LazySignal();
       if (this.isAborted) this.#scope.abort(this.reason);
     }
     return this.#scope.signal;
@@ -363,7 +363,7 @@ export function newGroup(
   parent: Group | undefined,
   index: number,
   job: GroupValue,
-  scope?: CancelScope,
+  scope?: LazySignal,
 ): Group {
   const Kind = job.manner.kind === "sequential" ? Sequence : Parallel;
   return new Kind(tree, parent, index, job, scope);

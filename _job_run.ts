@@ -14,9 +14,9 @@ import {
 import type { Scheduler, Waiting } from "./_job_scheduler.ts";
 import { JobTree } from "./_job_tree.ts";
 import type { Job, JobValue } from "./_job_value.ts";
+import { LazySignal } from "./_lazy_signal.ts";
 import { report } from "./_report.ts";
 import { checkStopOptions, Run } from "./_run.ts";
-import { CancelScope } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 import type { StopOptions, StopOutcome } from "./run_state.ts";
@@ -62,8 +62,8 @@ export interface JobRun<T = unknown> extends AsyncDisposable {
   stop(options?: StopOptions): Promise<StopOutcome>;
 }
 
-function abortedScope(reason: unknown): CancelScope {
-  const scope = new CancelScope();
+function abortedScope(reason: unknown): LazySignal {
+  const scope = new LazySignal();
   scope.abort(reason);
   return scope;
 }
@@ -92,7 +92,7 @@ export class Execution<T> implements JobRun<T>, Waiting {
   readonly #run: Run;
   readonly #failure: Failure = new Failure();
   /** That of the calls. */
-  #scope: CancelScope | undefined = undefined;
+  #scope: LazySignal | undefined = undefined;
   /** There once its turn has come. */
   #tree: JobTree | undefined = undefined;
   /** Tells that nothing runs any more. */
@@ -179,7 +179,7 @@ export class Execution<T> implements JobRun<T>, Waiting {
   /** The scheduler's call. */
   begin(): JobTree {
     const { grace, clock, logger, onProgress } = this.#manner;
-    const scope = this.#scope ?? new CancelScope();
+    const scope = this.#scope ?? new LazySignal();
     return this.#tree = new JobTree(
       this.#job,
       this.#order,
@@ -197,7 +197,7 @@ export class Execution<T> implements JobRun<T>, Waiting {
     );
   }
 
-  #work(scope: CancelScope): Promise<void> {
+  #work(scope: LazySignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#scope = scope;
     this.#end = resolve;

@@ -7,8 +7,9 @@ import { type Group, newGroup, type Tree } from "./_job_groups.ts";
 import { Leaf } from "./_job_leaf.ts";
 import type { Scheduler } from "./_job_scheduler.ts";
 import { GroupValue, type JobValue, SEQUENTIAL } from "./_job_value.ts";
+import type { LazySignal } from "./_lazy_signal.ts";
 import { report } from "./_report.ts";
-import { type CancelScope, isCancellation } from "./cancellation.ts";
+import { isCancellation } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
 
@@ -80,7 +81,7 @@ export class JobTree implements Tree {
   constructor(
     job: JobValue,
     order: number,
-    scope: CancelScope,
+    scope: LazySignal,
     scheduler: Scheduler,
     manner: TreeManner,
   ) {
@@ -124,7 +125,7 @@ export class JobTree implements Tree {
     this.#manner.onProgress?.();
   }
 
-  abortLater(scope: CancelScope, reason: unknown): void {
+  abortLater(scope: LazySignal, reason: unknown): void {
     this.#later.push(() => scope.abort(reason));
   }
 
