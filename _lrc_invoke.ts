@@ -9,7 +9,7 @@ import {
   ResultCodeError,
   show,
 } from "./_lrc_errors.ts";
-import { commandNameOf, parseResultCode } from "./_lrc_messages.ts";
+import { commandNameOf, listOf, parseResultCode } from "./_lrc_messages.ts";
 import { codeOfError, failureOf, type LrcResult } from "./_lrc_outcome.ts";
 import { lease, type LrcLease } from "./_lrc_scheduler.ts";
 import { UNKNOWN_STATE } from "./_lrc_state.ts";
@@ -195,8 +195,9 @@ async function send<R>(
 /** The id in the answer to a command. */
 function readAnswer(command: string, answer: unknown): string {
   const [codes, texts] = Array.isArray(answer) ? answer : [];
-  const code = Array.isArray(codes) ? parseResultCode(codes[0]) : undefined;
-  const text = Array.isArray(texts) ? texts[0] : undefined;
+  const [first] = listOf(codes);
+  const code = parseResultCode(first);
+  const [text] = listOf(texts);
   if (code === ResultCode.REJECTED) {
     throw new CommandError(command, typeof text === "string" ? text : "");
   }

@@ -132,6 +132,14 @@ export function parseProgress(value: unknown): number | string | undefined {
   return /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value;
 }
 
+/** The elements of an array, or of a typed one: what devices give differs. */
+export function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  return ArrayBuffer.isView(value)
+    ? Array.from(value as unknown as ArrayLike<unknown>)
+    : [];
+}
+
 /** The parts of the value of one of the {@linkcode EVENT_ATTRIBUTES}. */
 export function parseMessages(attribute: string, value: unknown): LrcMessage[] {
   if (value === undefined || value === null) return [];

@@ -2,6 +2,7 @@
 // This module is browser compatible.
 
 import { invocationError, ProtocolVersionError } from "./_lrc_errors.ts";
+import { listOf } from "./_lrc_messages.ts";
 import { timeout } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { DeviceProxy } from "./device_proxy.ts";
@@ -10,7 +11,7 @@ const newestVersion = 2;
 
 /** The newest version of the protocol that both sides speak. */
 export function negotiate(device: string, versions: unknown): 1 | 2 {
-  const [least, most] = Array.isArray(versions) ? versions.map(Number) : [];
+  const [least, most] = listOf(versions).map(Number);
   if (least === undefined || most === undefined) {
     throw new ProtocolVersionError(device, versions);
   }

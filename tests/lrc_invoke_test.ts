@@ -49,10 +49,23 @@ test("invokeLrc speaks the newest version that both sides speak", () => {
       [[2, 3], 2],
       [["1", "2"], 2],
       [[1n, 2n], 2],
+      [new BigInt64Array([1n, 2n]), 2],
+      [new Int32Array([1, 1]), 1],
     ] as const
   ) {
     assertEquals(negotiate("test/fake/1", versions), version);
   }
+});
+
+test("invokeLrc understands an answer with a typed array", async () => {
+  const rig = new LrcRig([1, 2]);
+  rig.device.answers.set("Scan", () => {
+    const id = rig.device.stage("Scan");
+    return Promise.resolve([new Int32Array([ResultCode.QUEUED]), [id]]);
+  });
+  const handle = await rig.start();
+  assertEquals(handle.commandId.endsWith("_Scan"), true);
+  handle.unsubscribe();
 });
 
 for (const versions of [[3, 4], [0, 0], [2, 1], [], [NaN, 1]]) {
