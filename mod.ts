@@ -51,6 +51,7 @@ export * from "./loop.ts";
 export * from "./loop_task.ts";
 export * from "./lrc.ts";
 export * from "./lrc_device.ts";
+export * from "./lrc_http.ts";
 export * from "./missed_loop_policy.ts";
 export * from "./precise_clock.ts";
 export * from "./run_in_background.ts";
