@@ -35,7 +35,7 @@ export class Answers {
   readonly #devices: ReadonlyMap<string, DeviceProxy>;
   readonly #settings: HandlerSettings;
   readonly #operations: Operations;
-  readonly #once: Once<Answer> = new Once();
+  readonly #once: Once<Answer>;
 
   constructor(
     devices: ReadonlyMap<string, DeviceProxy>,
@@ -45,6 +45,7 @@ export class Answers {
     this.#devices = devices;
     this.#settings = settings;
     const { clock, logger } = settings;
+    this.#once = new Once(clock);
     this.#operations = new Operations(clock, logger, closing);
   }
 

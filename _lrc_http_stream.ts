@@ -83,14 +83,19 @@ export class EventStream {
 
   /** Ends when a signal aborts: its reader has gone. */
   obey(signal: AbortSignal): void {
-    this.#forget = onAbort(signal, (reason) => this.#fail(reason));
+    this.#forget = onAbort(signal, () => {
+      if (this.#hasLeft) return;
+      this.#leave();
+      this.#controller?.close();
+    });
     if (this.#hasLeft) this.#forget();
   }
 
   /** Gives a sign of life, or gives up a reader that takes none. */
   beat(): void {
     if (++this.#beats > MOST_BEATS) {
-      this.#fail(new Error("The reader of the events has stalled"));
+      this.#leave();
+      this.#controller?.error(new Error("The reader has stalled"));
     } else {
       this.#wake();
     }
@@ -203,12 +208,6 @@ export class EventStream {
       return eventText(EventKind.PRESENT, event, id);
     }));
     return texts.join("");
-  }
-
-  #fail(reason: unknown): void {
-    if (this.#hasLeft) return;
-    this.#leave();
-    this.#controller?.error(reason);
   }
 
   #leave(): void {

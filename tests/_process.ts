@@ -17,6 +17,8 @@ export interface ProgramResult {
 export interface RunFileOptions {
   /** What the module is given. */
   args?: readonly string[];
+  /** After how many milliseconds the process is ended. */
+  timeout?: number;
   /** Told what the process has written so far, each time it writes. */
   onOutput?: (stdout: string, pid: number | undefined) => void;
 }
@@ -26,7 +28,7 @@ export function runFile(
   file: string,
   options: RunFileOptions = {},
 ): Promise<ProgramResult> {
-  const { args = [], onOutput } = options;
+  const { args = [], onOutput, timeout = 20_000 } = options;
   const isDeno = "Deno" in globalThis;
   const words = isDeno
     ? ["run", "--no-check", "--no-config", "-A", file, ...args]
@@ -35,7 +37,7 @@ export function runFile(
     const child = execFile(
       process.execPath,
       words,
-      { timeout: 20_000 },
+      { timeout },
       (error, stdout, stderr) => {
         const code = error === null ? 0 : Number(error.code ?? NaN);
         resolve({ code: Number.isNaN(code) ? null : code, stdout, stderr });
@@ -54,13 +56,16 @@ export function runFile(
  * Runs a module in a process of its own, on the runtime of the test. In the
  * source `ROOT` stands for the address of the package's folder.
  */
-export async function runProgram(source: string): Promise<ProgramResult> {
+export async function runProgram(
+  source: string,
+  timeout = 20_000,
+): Promise<ProgramResult> {
   const root = new URL("..", import.meta.url).href.replace(/\/$/, "");
   const folder = await mkdtemp(join(tmpdir(), "longrun-test-"));
   const file = join(folder, "program.mjs");
   await writeFile(file, source.replaceAll("ROOT", root));
   try {
-    return await runFile(file);
+    return await runFile(file, { timeout });
   } finally {
     await rm(folder, { recursive: true });
   }

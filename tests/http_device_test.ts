@@ -481,7 +481,7 @@ test("A command is found again after the way was down when it ended", async () =
       await rig.pass(5000);
       assert(!handle.ended);
       rig.way.isDown = false;
-      await rig.pass(2000);
+      await rig.pass(60_000);
       const { message, status } = await handle.done;
       assertEquals([message, status], ["held", TaskStatus.COMPLETED]);
     }

@@ -25,6 +25,7 @@ import {
   readEvent,
   readReasons,
 } from "../_lrc_http_wire.ts";
+import { ManualClock } from "../testing.ts";
 
 function parse(...pieces: string[]): SseEvent[] {
   const events: SseEvent[] = [];
@@ -201,13 +202,17 @@ test("Only names of this machine are loopback names", () => {
   }
 });
 
-test("Once does things once, and keeps no more than a thousand answers", async () => {
-  const once = new Once<number>();
+test("Once does things once, for a while, and keeps no more than a thousand answers", async () => {
+  const clock = new ManualClock();
+  const once = new Once<number>(clock);
   let count = 0;
   const work = (): Promise<number> => Promise.resolve(++count);
   assertEquals(await once.ask("a", work), 1);
+  await clock.advance(29_999);
   assertEquals(await once.ask("a", work), 1);
-  for (let n = 0; n < 1000; n++) await once.ask(`${n}`, work);
-  assertEquals(await once.ask("999", work), 1001);
+  await clock.advance(1);
+  assertEquals(await once.ask("a", work), 2);
+  for (let n = 0; n < 999; n++) await once.ask(`${n}`, work);
+  assertEquals(await once.ask("998", work), 1001);
   assertEquals(await once.ask("a", work), 1002);
 });
