@@ -90,7 +90,7 @@ export class HttpDeviceClient {
     }, timeout);
     try {
       const response = await this.#send(request, JSON_TYPE, scope.signal);
-      const reading = readText(response.body, maxBody);
+      const reading = readText(response.body, maxBody, scope.signal);
       const answer = parse(await abortable(reading, scope.signal));
       if (isRecord(answer)) return answer;
       throw new DeviceError([
@@ -156,7 +156,7 @@ export class HttpDeviceClient {
     const sending = fetch(new Request(url + path, init));
     const response = await abortable(sending, signal);
     if (response.status === 200 || response.status === 202) return response;
-    const reading = readText(response.body, maxBody);
+    const reading = readText(response.body, maxBody, signal);
     throw failureOf(response, await abortable(reading, signal));
   }
 

@@ -10,7 +10,7 @@ import {
 } from "./_lrc_http_operations.ts";
 import type { HandlerSettings } from "./_lrc_http_options.ts";
 import { parsePrefer, type Preferences } from "./_lrc_http_prefer.ts";
-import { badRequest, Problem } from "./_lrc_http_problem.ts";
+import { badRequest, Problem, retryHeader } from "./_lrc_http_problem.ts";
 import type { Route } from "./_lrc_http_routes.ts";
 import {
   isRecord,
@@ -70,6 +70,12 @@ export class Answers {
         const devices = [...this.#devices.values()];
         return ok({ devices: devices.map(({ name }) => ({ name })) });
       }
+      case "missing":
+        throw new Problem(
+          404,
+          "device-not-found",
+          `There is no device '${route.access.device}'`,
+        );
       case "describe":
         return await describe(route.device, signal);
       case "read": {
@@ -124,8 +130,9 @@ export class Answers {
     if (Number(headers.get("content-length") ?? 0) > maxBody) throw tooLarge();
     let text: string;
     try {
-      const reading = readText(body, maxBody);
-      text = await timeout(reading, bodyTimeout, { signal, clock });
+      const read = (signal: AbortSignal): Promise<string> =>
+        readText(body, maxBody, signal);
+      text = await timeout(read, bodyTimeout, { signal, clock });
     } catch (error) {
       if (signal.aborted) throw error;
       if (error instanceof BodyLimitError) throw tooLarge();
@@ -169,7 +176,9 @@ export class Answers {
           ? acceptance.operation
           : await this.#operations.wait(device, id, command, wait, signal) ??
             acceptance.operation;
-        const location = `../operations/${encodeURIComponent(id)}`;
+        const location = `../operations/${
+          encodeURIComponent(id.toWellFormed())
+        }`;
         return {
           status: operation.done ? 200 : 202,
           headers: {
@@ -214,8 +223,7 @@ export class Answers {
   }
 
   #hint({ done }: LrcOperation): Record<string, string> {
-    const seconds = Math.max(1, Math.ceil(this.#settings.retryAfter / 1000));
-    return done ? {} : { "retry-after": String(seconds) };
+    return done ? {} : retryHeader(this.#settings.retryAfter);
   }
 }
 

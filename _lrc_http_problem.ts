@@ -70,13 +70,15 @@ export function badRequest(detail: string): Problem {
   return new Problem(400, "bad-request", detail);
 }
 
+/** Advises to come again, in seconds as the header has them. */
+export function retryHeader(ms: number): Record<string, string> {
+  return { "retry-after": String(Math.max(1, Math.ceil(ms / 1000))) };
+}
+
 /** Not now. */
 export function unavailable(detail: string, retryAfter: number): Problem {
-  return new Problem(503, "unavailable", detail, {
-    headers: {
-      "retry-after": String(Math.max(1, Math.ceil(retryAfter / 1000))),
-    },
-  });
+  const headers = retryHeader(retryAfter);
+  return new Problem(503, "unavailable", detail, { headers });
 }
 
 const STATUSES: Readonly<Record<string, number>> = {
@@ -90,12 +92,15 @@ const STATUSES: Readonly<Record<string, number>> = {
 };
 
 /** The device has failed, or the way to it. */
-export function deviceProblem(error: unknown): Problem {
+export function deviceProblem(error: unknown, retryAfter: number): Problem {
   const errors = reasonsOf(error);
   const known = errors.map(({ reason }) => STATUSES[reason]);
   const status = error instanceof DeviceError
     ? known.find((status) => status !== undefined) ?? 500
     : 500;
   const detail = error instanceof Error ? error.message : "The device failed";
-  return new Problem(status, "device-failed", detail, { members: { errors } });
+  return new Problem(status, "device-failed", detail, {
+    headers: status === 503 ? retryHeader(retryAfter) : {},
+    members: { errors },
+  });
 }

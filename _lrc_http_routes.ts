@@ -9,7 +9,7 @@ import type { DeviceProxy } from "./device_proxy.ts";
 export type Route =
   & { readonly access: DeviceAccess }
   & (
-    | { readonly kind: "list" }
+    | { readonly kind: "list" | "missing" }
     | {
       readonly kind: "events";
       readonly device: DeviceProxy;
@@ -88,11 +88,13 @@ export function routeOf(
   }
   const device = devices.get(deviceName.toLowerCase());
   if (device === undefined) {
-    throw new Problem(
-      404,
-      "device-not-found",
-      `There is no device '${deviceName}'`,
-    );
+    // Not everybody may know which devices there are.
+    const access = {
+      device: deviceName,
+      action: "describe",
+      names: [],
+    } as const;
+    return { kind: "missing", access };
   }
   const accessTo = (
     action: DeviceAccess["action"],

@@ -151,18 +151,18 @@ export class DeviceHandler implements AsyncDisposable {
     this.#requests++;
     const scope = new CancelScope(request.signal, this.#scope.signal);
     let more: Record<string, string> = {};
-    let response: Response;
     try {
       const url = new URL(request.url);
       more = checkGate(request, url, this.#settings);
-      response = await this.#respond(request, url, info, scope.signal);
+      const response = await this.#respond(request, url, info, scope.signal);
+      return withHeaders(response, more);
     } catch (error) {
-      response = this.#problemOf(error, scope.signal).toResponse();
+      const problem = this.#problemOf(error, scope.signal);
+      return withHeaders(problem.toResponse(), more);
     } finally {
       scope.dispose();
       this.#requests--;
     }
-    return withHeaders(response, more);
   };
 
   /**
@@ -194,7 +194,7 @@ export class DeviceHandler implements AsyncDisposable {
     if (error instanceof Problem) return error;
     // Nobody is there any more to read it.
     if (signal.aborted) return this.#closed();
-    const problem = deviceProblem(error);
+    const problem = deviceProblem(error, this.#settings.retryAfter);
     if (problem.status === 500) {
       const sentence = "A request to a device has failed";
       report(this.#settings.logger, "warn", sentence, { error });

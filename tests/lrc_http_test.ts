@@ -184,7 +184,9 @@ test("DeviceHandler tells the errors of a device with all their reasons", async 
     assertEquals(body.code, "device-failed");
   }
   await rig.device.stop();
-  assertEquals((await rig.get("")).status, 503);
+  const stopped = await rig.get("");
+  assertEquals(stopped.status, 503);
+  assertEquals(stopped.headers.get("retry-after"), "1");
 });
 
 test("DeviceHandler refuses requests that make no sense", async () => {
@@ -247,7 +249,12 @@ test("DeviceHandler refuses requests that make no sense", async () => {
 
 test("DeviceHandler gives up a body that does not come", async () => {
   await using rig = new HttpRig({ bodyTimeout: 100 });
-  const body = new ReadableStream<Uint8Array>({});
+  let isLeft = false;
+  const body = new ReadableStream<Uint8Array>({
+    cancel() {
+      isLeft = true;
+    },
+  });
   const response = rig.get("/commands/Add", {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -256,6 +263,8 @@ test("DeviceHandler gives up a body that does not come", async () => {
   } as RequestInit);
   await rig.pass(100);
   assertEquals(await problemOf(await response), [408, "too-slow"]);
+  await rig.pass();
+  assert(isLeft);
 });
 
 test("DeviceHandler answers by names of this machine only, unless told others", async () => {
@@ -317,6 +326,8 @@ test("DeviceHandler does what authorize says, and nothing if that fails", async 
           return Promise.resolve(true);
         case "odd":
           return "yes" as unknown as boolean;
+        case "no response":
+          return Response.error();
         case "broken":
           throw new Error("no database");
         case null:
@@ -335,6 +346,9 @@ test("DeviceHandler does what authorize says, and nothing if that fails", async 
   assertEquals(await problemOf(await add("bad")), [403, "forbidden"]);
   assertEquals(await problemOf(await add("odd")), [403, "forbidden"]);
   assertEquals(await problemOf(await add("broken")), [500, "not-authorized"]);
+  assertEquals((await add("no response")).status, 500);
+  const other = new Request(`${BASE}/devices/other`);
+  assertEquals((await rig.handler.fetch(other)).status, 401);
   assertEquals(rig.logger.of("error").length, 1);
   const nobody = await rig.get("/events?attribute=level");
   assertEquals(nobody.status, 401);
