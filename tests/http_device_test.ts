@@ -14,6 +14,7 @@ import fc from "fast-check";
 import { backoff } from "../backoff.ts";
 import { DeviceError, ResultCode, TaskStatus } from "../device_proxy.ts";
 import { HttpDevice, type HttpDeviceOptions } from "../http_device.ts";
+import { DeviceHandler } from "../lrc_http.ts";
 import { LongRunningCommand } from "../long_running_command.ts";
 import {
   attachLrc,
@@ -48,11 +49,14 @@ const restart = backoff({ limit: Infinity, initial: 100, factor: 1 });
 test("HttpDevice is a device like the one it stands for", async () => {
   await using rig = new ClientRig();
   const client = rig.client();
+  const controller = new CountingController();
+  const { signal } = controller;
   assertEquals(client.name, rig.device.name);
   assertEquals(
-    await client.attributeNames(),
+    await client.attributeNames({ signal }),
     await rig.device.attributeNames(),
   );
+  assertEquals([controller.most, controller.listeners], [1, 0]);
   const names = ["LEVEL", "lrcProtocolVersions", "lrcQueue"];
   assertEquals(
     await client.readAttributes(names),
@@ -486,6 +490,47 @@ test("A command is found again after the way was down when it ended", async () =
       assertEquals([message, status], ["held", TaskStatus.COMPLETED]);
     }
   }
+});
+
+test("A handler over devices of another handler is a gateway", async () => {
+  await using rig = new ClientRig({ linger: 0 });
+  const { clock, timers, logger } = rig;
+  const near = rig.client({ restart });
+  const gateway = new DeviceHandler(near, { clock: timers, logger });
+  const client = new HttpDevice(BASE, {
+    name: near.name,
+    clock: timers,
+    logger,
+    fetch: (request) => gateway.fetch(request),
+  });
+  const level = await client.subscribe("level");
+  const events = collect(level);
+  const scheduler = new CallbackScheduler();
+  const options = { clock, scheduler };
+  const handle = await invokeLrc(null, client, "Hold", undefined, options);
+  rig.way.cut(true);
+  await rig.restart();
+  rig.held.last.end([ResultCode.OK, "held"]);
+  rig.device.setAttribute("level", 1);
+  await rig.pass(1000);
+  rig.way.isDown = false;
+  await rig.pass(60_000);
+  assertEquals((await handle.done).message, "held");
+  assertEquals(valuesOf(events), [
+    0,
+    "API_EventTimeout",
+    "API_MissedEvents",
+    1,
+  ]);
+  assertEquals(
+    await reasonsOf(client.command("Nope")),
+    await reasonsOf(rig.device.command("Nope")),
+  );
+  assertEquals(await client.command("Refused"), [[5], ["Not today"]]);
+  await level.return();
+  await gateway.close();
+  assertEquals([gateway.streams, gateway.subscriptions], [0, 0]);
+  await rig.pass();
 });
 
 test("A command is sent once, however the connection breaks", async () => {
