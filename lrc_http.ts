@@ -246,7 +246,7 @@ export class DeviceHandler implements AsyncDisposable {
       report(logger, "error", "Nobody knows who may ask", { error });
       throw new Problem(500, "not-authorized", "Nobody knows who may ask");
     }
-    if (verdict instanceof Response) return verdict;
+    if (verdict instanceof Response && verdict.status >= 200) return verdict;
     if (verdict === true) return undefined;
     throw new Problem(403, "forbidden", "You may not do this");
   }
