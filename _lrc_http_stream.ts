@@ -83,22 +83,14 @@ export class EventStream {
 
   /** Ends when a signal aborts: its reader has gone. */
   obey(signal: AbortSignal): void {
-    this.#forget = onAbort(signal, () => {
-      if (this.#hasLeft) return;
-      this.#leave();
-      this.#controller?.close();
-    });
+    this.#forget = onAbort(signal, () => this.#giveUp());
     if (this.#hasLeft) this.#forget();
   }
 
   /** Gives a sign of life, or gives up a reader that takes none. */
   beat(): void {
-    if (++this.#beats > MOST_BEATS) {
-      this.#leave();
-      this.#controller?.error(new Error("The reader has stalled"));
-    } else {
-      this.#wake();
-    }
+    if (++this.#beats > MOST_BEATS) this.#giveUp();
+    else this.#wake();
   }
 
   /** Ends it after what is left to tell and the advice when to come again. */
@@ -208,6 +200,13 @@ export class EventStream {
       return eventText(EventKind.PRESENT, event, id);
     }));
     return texts.join("");
+  }
+
+  /** Ends it between two events: if anybody is there, he comes again. */
+  #giveUp(): void {
+    if (this.#hasLeft) return;
+    this.#leave();
+    this.#controller?.close();
   }
 
   #leave(): void {

@@ -4,8 +4,10 @@
 
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { spawn } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { backoff } from "../backoff.ts";
 import { type DeviceEvent, ResultCode, TaskStatus } from "../device_proxy.ts";
 import { LongRunningCommand } from "../long_running_command.ts";
@@ -176,6 +178,50 @@ test("A command of a device that has lost its memory is not found", async () => 
     TaskStatus.NOT_FOUND,
     ResultCode.UNKNOWN,
   ]);
+});
+
+/** Starts a server in a process of its own. */
+async function startProcess(
+  port: number,
+): Promise<{ url: string; kill: () => Promise<void> }> {
+  const file = fileURLToPath(
+    new URL("./_lrc_http_process.ts", import.meta.url),
+  );
+  const flags = "Deno" in globalThis
+    ? ["run", "--no-check", "--no-config", "-A"]
+    : [];
+  const child = spawn(process.execPath, [...flags, file, `${port}`], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+  });
+  let url = "";
+  child.stdout.on("data", (data) => url += data);
+  await until("the process", () => url.endsWith("\n"));
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return { url: url.trim(), kill };
+}
+
+test("A command whose process was killed is not found in the next one, which works", async () => {
+  const first = await startProcess(0);
+  const client = clientOf(first.url);
+  const handle = await invokeLrc(null, client, "Hold", undefined, quick());
+  await until("the start", () => handle.progress === 10);
+  await first.kill();
+  const second = await startProcess(Number(new URL(first.url).port));
+  const { status, resultCode } = await handle.done;
+  assertEquals([status, resultCode], [
+    TaskStatus.NOT_FOUND,
+    ResultCode.UNKNOWN,
+  ]);
+  const { scheduler } = quick();
+  const work = new LongRunningCommand("Quick", { scheduler });
+  assertEquals((await work.execute(client)).message, "quick");
+  await second.kill();
 });
 
 test("Events are whole and complete though the connection is cut within them", async () => {
