@@ -1,14 +1,15 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
-import { negotiate } from "./_lrc_stream.ts";
-import { Repair } from "./_lrc_repair.ts";
 import {
   commandNameOf,
   isFinalStatus,
+  listOf,
   type LrcChange,
   parseResultCode,
 } from "./_lrc_messages.ts";
+import { learn } from "./_lrc_negotiation.ts";
+import { PATIENCE, Repair } from "./_lrc_repair.ts";
 import { report } from "./_report.ts";
 import { abortable } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
@@ -69,8 +70,9 @@ const UNFOLLOWED = new Set(["abortcommands"]);
 /** Looks whether an answer is that of a long-running command. */
 export function acceptanceOf(command: string, answer: unknown): Acceptance {
   const [codes, texts] = Array.isArray(answer) ? answer : [];
-  const code = Array.isArray(codes) ? parseResultCode(codes[0]) : undefined;
-  const text: unknown = Array.isArray(texts) ? texts[0] : undefined;
+  const [first] = listOf(codes);
+  const code = parseResultCode(first);
+  const [text] = listOf(texts);
   if (code === undefined || typeof text !== "string") {
     return { kind: "answered" };
   }
@@ -170,17 +172,14 @@ export class Operations {
   }
 
   async #makeRepair(device: DeviceProxy): Promise<Repair> {
-    const signal = this.#closing;
-    const names = await abortable(device.attributeNames({ signal }), signal);
-    const attributes = new Set(names.map((name) => name.toLowerCase()));
-    let version: 1 | 2 = 1;
-    if (attributes.has("lrcprotocolversions")) {
-      const reading = device.readAttributes(["lrcProtocolVersions"], {
-        signal,
-      });
-      const [versions] = await abortable(reading, signal);
-      version = negotiate(device.name, versions);
-    }
-    return new Repair(device, attributes, version, signal);
+    const limits = { signal: this.#closing, clock: this.#clock };
+    const { version, attributes } = await learn(device, PATIENCE, limits);
+    return new Repair(
+      device,
+      attributes,
+      version,
+      limits.signal,
+      limits.clock,
+    );
   }
 }
