@@ -218,7 +218,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
       this.#end(outcomeOf(subject, step.state, settings.parseResult));
     }
     if (news !== undefined && Object.keys(news).length > 0) {
-      const source = input.kind === "found" ? input.source : "event";
+      const source = "source" in input ? input.source : "event";
       this.#tell({ ...news, source, time });
     }
     if (step.state.isOver) this.#endIterators();
@@ -270,7 +270,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
         this.#source = sourceOf(settings);
         // Who cannot be asked and tells nothing will never tell.
         const isHopeless = settings.polls && input.kind === "unable";
-        this.#receive(isHopeless ? { kind: "unknown" } : input);
+        this.#receive(isHopeless ? { ...input, kind: "unknown" } : input);
       } catch (error) {
         if (signal.aborted) return;
         this.#receive({ kind: "errors", errors: reasonsOf(error) });
@@ -315,7 +315,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
   #timeOut(kind: "overall" | "idle", now: number): void {
     if (this.#state.held !== undefined) {
       // It has ended, only its result is missing.
-      this.#receive({ kind: "unable" });
+      this.#receive({ kind: "unable", source: "event" });
       return;
     }
     const { settings, subject, proxy } = this.#init;

@@ -187,7 +187,9 @@ async function send<R>(
       throw error;
     }
     const shown = show(argument).slice(0, MOST_SHOWN);
-    const desc = `Invocation of command '${command}' failed with ${shown}`;
+    const desc = argument === undefined
+      ? `Invocation of command '${command}' failed`
+      : `Invocation of command '${command}' failed with ${shown}`;
     throw invocationError(error, desc);
   }
 }

@@ -155,9 +155,9 @@ export class Repair {
       return { kind: "found", change: seen, source };
     }
     const status = await this.#check(id, signal);
-    if (status === TaskStatus.NOT_FOUND) return { kind: "unknown" };
+    if (status === TaskStatus.NOT_FOUND) return { kind: "unknown", source };
     if (status === undefined) {
-      if (this.#names.length === 0) return { kind: "unable" };
+      if (this.#names.length === 0) return { kind: "unable", source };
       return { kind: "missing", change: seen ?? {}, source };
     }
     if (!isFinalStatus(status)) {

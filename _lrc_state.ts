@@ -78,9 +78,9 @@ export type LrcInput =
     readonly source: LrcSource;
   }
   /** The device says that it does not know it. */
-  | { readonly kind: "unknown" }
+  | { readonly kind: "unknown"; readonly source: LrcSource }
   /** The device has nothing that could be asked. */
-  | { readonly kind: "unable" };
+  | { readonly kind: "unable"; readonly source: LrcSource };
 
 /** What follows from an input. */
 export interface LrcStep {

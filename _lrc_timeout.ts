@@ -37,7 +37,7 @@ export function timeoutOf(
     ? "nothing was seen of it"
     : `last seen ${nameOf(status)}` +
       (progress === undefined ? "" : `, progress ${progress}`) +
-      (last === undefined ? "" : `, ${now - last.time} ms ago`);
+      (last === undefined ? "" : `, ${Math.round(now - last.time)} ms ago`);
   return new DOMException(
     `Command '${subject.command}' of '${subject.device}' ${what}: ${seen}`,
     "TimeoutError",

@@ -105,6 +105,7 @@ for (const versions of [[1, 1], [1, 2]]) {
     assertEquals(done.status, NOT_FOUND);
     assertEquals(done.resultCode, ResultCode.UNKNOWN);
     assertEquals(rig.told.at(-1), { status: NOT_FOUND });
+    assertEquals(rig.updates.at(-1)?.source, "repair");
   });
 
   test(`A handle removes the event that comes twice, in ${name}`, async () => {

@@ -55,8 +55,8 @@ test("A state holds the end back until the result is known", () => {
   for (
     const last of [
       found({ status: COMPLETED }),
-      { kind: "unknown" },
-      { kind: "unable" },
+      { kind: "unknown", source: "repair" },
+      { kind: "unable", source: "repair" },
     ] as LrcInput[]
   ) {
     assertEquals(run([end, last]).news, [{ status: COMPLETED }]);
@@ -93,7 +93,7 @@ test("A state that is over stays as it is", () => {
       change({ status: FAILED, result: [3] }),
       found({ status: FAILED }),
       { kind: "gap" },
-      { kind: "unknown" },
+      { kind: "unknown", source: "repair" },
       { kind: "errors", errors: [] },
     ] as LrcInput[]
   ) {
