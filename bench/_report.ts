@@ -518,7 +518,9 @@ const goals: Goal[] = [
     measure: (figures) => jobCost(figures, 100_000) / jobCost(figures, 10_000),
   },
   {
-    text: "A loop of 10 ms is less than a period off its grid after 5 s",
+    text:
+      "A `BackgroundTask` of 10 ms is less than a period off its grid after " +
+      "5 s",
     atMost: 10,
     digits: 1,
     runtimes: everywhere,
@@ -569,7 +571,7 @@ for (
     [
       "rounds",
       { atLeast: 4950 },
-      "A loop of 1 ms has at least 4950 rounds of 5000",
+      "By the precise clock, a loop of 1 ms has at least 4950 rounds of 5000",
       0,
     ],
     ["drift", { atMost: 1 }, "… is less than a period off its grid", 2],
@@ -599,7 +601,7 @@ for (
   ] as const
 ) {
   goals.push({
-    text: `A \`LoopTask\` is ${what} at a tenth of the cost of the original's`,
+    text: `A \`LoopTask\` is ${what} at a tenth of the cost in QMI`,
     atLeast: 10,
     digits: 1,
     runtimes: everywhere,
