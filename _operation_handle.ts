@@ -25,6 +25,7 @@ import {
 } from "./_operation_reading.ts";
 import { writeTracking } from "./_operation_text.ts";
 import {
+  beginningOf,
   heedBody,
   type OperationShape,
   resultUrl,
@@ -201,11 +202,11 @@ export class Operation<R> implements OperationHandle<R> {
   async #begin(first: Response, signal: AbortSignal): Promise<Settled> {
     const { url, method, shape, urlOf } = this.#settings;
     const { status, headers } = first;
-    const base = url ?? (first.url === "" ? undefined : first.url);
-    const byHeaders = trackHeaders(status, headers, base, method);
+    const beginning = beginningOf(first, url, method);
+    const byHeaders = trackHeaders(status, headers, beginning);
     const answer = await this.#readFirst(first, byHeaders, signal);
     const tracking = byHeaders === undefined
-      ? trackBody(answer, base, method, shape, urlOf)
+      ? trackBody(answer, beginning, shape, urlOf)
       : heedBody(byHeaders, answer);
     if (tracking === undefined) return this.#settle(readFirst(answer), answer);
     this.#tracking = { ...tracking, shape: shape ?? tracking.shape };

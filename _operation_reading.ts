@@ -197,9 +197,10 @@ export function readResult(answer: OperationResponse): Reading {
   return unreadable(answer, !isLater);
 }
 
-/** Servers and gateways that break down may have begun it before. */
+/** Servers that break down may have begun it before, or hidden redirects. */
 const mayHaveBegun = (status: number): boolean =>
-  status === 408 || (status >= 500 && ![501, 503, 505].includes(status));
+  status === 0 || status === 408 ||
+  (status >= 500 && ![501, 503, 505].includes(status));
 
 /**
  * What the first answer says if it tells of nowhere to ask: the operation has

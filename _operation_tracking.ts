@@ -39,6 +39,34 @@ export interface Tracking {
   readonly hasMade: boolean;
 }
 
+/** What is known of the first request. */
+export interface Beginning {
+  /** Its address, `undefined` if nobody knows it. */
+  readonly first: string | undefined;
+  /** Its method, `undefined` if nobody knows it. */
+  readonly method: string | undefined;
+  /** The origins that may be trusted. */
+  readonly origins: readonly string[];
+  /** What addresses in the answer are relative to: redirects lead elsewhere. */
+  readonly base: string | undefined;
+}
+
+/**
+ * What the first answer and the user tell of the first request. Where an answer
+ * comes from that was redirected is nothing that the user has trusted.
+ */
+export function beginningOf(
+  answer: Response,
+  url: string | undefined,
+  method: string | undefined,
+): Beginning {
+  const came = answer.url === "" ? undefined : answer.url;
+  const first = url ?? came;
+  const known = url ?? (answer.redirected ? undefined : came);
+  const origins = known === undefined ? [] : [new URL(known).origin];
+  return { first, method, origins, base: came ?? url };
+}
+
 const isGood = (status: number): boolean => status >= 200 && status < 300;
 
 /** Redirects after which the next request is a GET; 307 would be sent anew. */
@@ -48,12 +76,11 @@ const SEEN_ELSEWHERE: readonly number[] = [301, 302, 303];
 export function trackHeaders(
   status: number,
   headers: Headers,
-  first: string | undefined,
-  method: string | undefined,
+  { base, ...beginning }: Beginning,
 ): Tracking | undefined {
   const at = (name: string): string | undefined => {
     const text = headers.get(name);
-    return text === null ? undefined : resolveUrl(text, first);
+    return text === null ? undefined : resolveUrl(text, base);
   };
   const monitor = at("operation-location") ?? at("azure-asyncoperation");
   const isOpen = status === 202 || SEEN_ELSEWHERE.includes(status);
@@ -62,12 +89,8 @@ export function trackHeaders(
   if (url === undefined || !(isGood(status) || isOpen)) return undefined;
   const shape = monitor !== undefined ? "status" : "location";
   const hasMade = status === 201;
-  const origins = originsOf(first);
-  return { shape, url, origins, first, method, location, hasMade };
+  return { ...beginning, shape, url, location, hasMade };
 }
-
-const originsOf = (first: string | undefined): readonly string[] =>
-  first === undefined ? [] : [new URL(first).origin];
 
 /** Adds what the body of the first answer tells beside the headers. */
 export function heedBody(
@@ -96,16 +119,14 @@ export function urlOfName(name: string, first: string): string {
 /** What the first answer tells about where to ask, if its headers do not. */
 export function trackBody(
   answer: OperationResponse,
-  first: string | undefined,
-  method: string | undefined,
+  { base, ...beginning }: Beginning,
   shape: OperationShape | undefined,
   urlOf: (name: string, first: string) => string | URL,
 ): Tracking | undefined {
   const { body, status, headers } = answer;
+  const { first } = beginning;
   if (!isGood(status) || first === undefined) return undefined;
-  const origins = originsOf(first);
-  const hasMade = false;
-  const rest = { origins, first, method, location: undefined, hasMade };
+  const rest = { ...beginning, location: undefined, hasMade: false };
   if (isAipOperation(body)) {
     const url = resolveUrl(
       String(urlOf(String(textOf(body, "name")), first)),
@@ -117,10 +138,10 @@ export function trackBody(
   if (
     selfLink !== undefined && /#operation$/.test(textOf(body, "kind") ?? "")
   ) {
-    return { ...rest, shape: "status", url: resolveUrl(selfLink, first) };
+    return { ...rest, shape: "status", url: resolveUrl(selfLink, base) };
   }
   const location = headers.get("location");
-  const at = location === null ? undefined : resolveUrl(location, first);
+  const at = location === null ? undefined : resolveUrl(location, base);
   const stage = provisioningOf(body);
   if (stage !== undefined && (meaningOf(stage) ?? "running") === "running") {
     return { ...rest, shape: "resource", url: at ?? first };

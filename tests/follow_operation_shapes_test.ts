@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import {
+  followOperation,
   type FollowOperationOptions,
   OperationError,
   type OperationResult,
@@ -528,6 +529,11 @@ test("A request that was refused has failed, one that broke down is unknown", as
     );
     assertEquals(error.httpStatus, status);
   }
+});
+
+test("A first answer that was hidden is unknown", async () => {
+  const { status } = await followOperation(Response.error()).done;
+  assertEquals(status, "unknown");
 });
 
 test("An operation that goes on nobody knows where is unknown", async () => {

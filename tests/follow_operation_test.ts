@@ -12,6 +12,7 @@ import { test } from "@std/testing/bdd";
 import { backoff } from "../backoff.ts";
 import {
   followOperation,
+  type FollowOperationOptions,
   OperationError,
   type OperationHandle,
 } from "../follow_operation.ts";
@@ -419,6 +420,37 @@ test("Headers go to the origin of the first request and to no other", async () =
     headers: { location: elsewhere },
   }, { url: FIRST, headers, trustedOrigins: ["https://elsewhere.example/x"] }));
   assertEquals(other.asked[0]?.headers.authorization, "Bearer 1");
+});
+
+test("A response that was redirected makes its origin no trusted one", async () => {
+  const elsewhere = "https://other.example/deep/scans";
+  const monitor = "https://other.example/deep/operations/1";
+  const asked = async (options: FollowOperationOptions): Promise<unknown[]> => {
+    const rig = new OperationRig();
+    rig.on(monitor, { body: {} });
+    const response = responseOf({
+      status: 202,
+      headers: { location: "operations/1" },
+    });
+    Object.defineProperties(response, {
+      url: { value: elsewhere },
+      redirected: { value: true },
+    });
+    const { fetch, clock } = rig;
+    const logger = new RecordingLogger();
+    const headers = { authorization: "secret" };
+    const handle = followOperation(response, {
+      ...{ fetch, clock, logger, headers },
+      ...options,
+    });
+    await rig.end(handle);
+    return rig.asked.map(({ url, headers }) => [url, headers.authorization]);
+  };
+  assertEquals(await asked({}), [[monitor, undefined]]);
+  assertEquals(await asked({ url: FIRST }), [[monitor, undefined]]);
+  const trustedOrigins = [elsewhere];
+  assertEquals(await asked({ trustedOrigins }), [[monitor, "secret"]]);
+  assertEquals(await asked({ url: elsewhere }), [[monitor, "secret"]]);
 });
 
 test("Headers are asked for anew, and once more when they have gone stale", async () => {
