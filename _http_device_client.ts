@@ -146,14 +146,15 @@ export class HttpDeviceClient {
     for (const [name, value] of Object.entries(request.headers ?? {})) {
       headers.set(name, value);
     }
-    const init: RequestInit = { method, headers };
+    // Neither commands nor headers go to others than those they are meant for.
+    const init: RequestInit = { method, headers, redirect: "error" };
     if (signal !== undefined) init.signal = signal;
-    if (body !== undefined) {
-      init.body = body;
-      // A command goes to the one it was meant for.
-      init.redirect = "error";
-    }
-    const sending = fetch(new Request(url + path, init));
+    if (body !== undefined) init.body = body;
+    const sending = fetch(new Request(url + path, init)).then((response) => {
+      // It comes although nobody waits for it any more.
+      if (signal?.aborted) response.body?.cancel().catch(() => {});
+      return response;
+    });
     const response = await abortable(sending, signal);
     if (response.status === 200 || response.status === 202) return response;
     const reading = readText(response.body, maxBody, signal);

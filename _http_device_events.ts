@@ -12,10 +12,13 @@ import { eventTimeout } from "./_lrc_device_errors.ts";
 import { DeviceEvents } from "./_lrc_device_events.ts";
 import { reasonsOf } from "./_lrc_errors.ts";
 import { type SseEvent, SseParser } from "./_lrc_http_sse.ts";
-import { EventKind, readEvent } from "./_lrc_http_wire.ts";
+import { EventKind, parseId, readEvent } from "./_lrc_http_wire.ts";
 import { report } from "./_report.ts";
 import { CancelScope, onAbort, sleep } from "./cancellation.ts";
 import { DeviceError, type DeviceSubscription } from "./device_proxy.ts";
+
+/** The longest advice that is heeded, as nothing is heard until then. */
+const LONGEST_HINT = 60_000;
 
 /** A stream of events that stands. */
 interface Connection {
@@ -106,7 +109,7 @@ export class HttpEvents {
     const { restart, clock } = this.#settings;
     const delay = restart.delay(attempt, error);
     if (delay === undefined) throw error;
-    const hint = this.#hint;
+    const hint = Math.min(this.#hint, LONGEST_HINT);
     this.#hint = 0;
     await sleep(hint + delay, { signal: this.#scope.signal, clock });
   }
@@ -200,7 +203,8 @@ export class HttpEvents {
   }
 
   #receive({ event: kind, data, id }: SseEvent): void {
-    this.#lastId = id;
+    // What is no id of a handler may not even fit into a header.
+    this.#lastId = parseId(id) === undefined ? "" : id;
     const attribute = this.#attribute;
     const event = readEvent(data, attribute) ?? {
       attribute,

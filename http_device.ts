@@ -145,7 +145,7 @@ export class HttpDevice implements DeviceProxy {
     const query = names.map((name) => `name=${encodeURIComponent(name)}`);
     const path = `/attributes?${query.join("&")}`;
     const { values } = await this.#client.ask({ method: "GET", path, signal });
-    return listOf(values);
+    return listOf(values, names.length);
   }
 
   /**
@@ -236,8 +236,10 @@ function signalOf(
   return signal;
 }
 
-function listOf(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
+function listOf(value: unknown, length?: number): readonly unknown[] {
+  if (Array.isArray(value) && value.length === (length ?? value.length)) {
+    return value;
+  }
   throw new DeviceError([{
     reason: "API_CommunicationFailed",
     desc: "The answer is not understood",

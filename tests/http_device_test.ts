@@ -387,6 +387,72 @@ test("A subscription waits as long as a server without room wants", async () => 
   await subscription.return();
 });
 
+test("A subscription heeds no advice that would make it deaf, and no id that is none", async () => {
+  await using rig = new ClientRig();
+  const ids: (string | null)[] = [];
+  const fetch = (request: Request): Promise<Response> => {
+    ids.push(request.headers.get("last-event-id"));
+    const text = `retry: ${"9".repeat(20)}\nid: \u2603\nevent: present\n` +
+      `data: {"attribute":"level","value":${ids.length}}\n\n`;
+    const headers = { "content-type": "text/event-stream" };
+    return Promise.resolve(new Response(text, { headers }));
+  };
+  const client = rig.client({ fetch, restart });
+  const subscription = await client.subscribe("level");
+  const events = collect(subscription);
+  await rig.pass(60_099);
+  assertEquals(valuesOf(events), [1]);
+  await rig.pass(1);
+  assertEquals(valuesOf(events), [1, 2]);
+  assertEquals(ids, [null, null]);
+  await subscription.return();
+});
+
+test("HttpDevice lets go of a response that comes when nobody waits any more", async () => {
+  await using rig = new ClientRig();
+  const coming = Promise.withResolvers<Response>();
+  const client = rig.client({ fetch: () => coming.promise });
+  const gone = new AbortController();
+  const subscribing = client.subscribe("level", { signal: gone.signal });
+  await rig.pass();
+  gone.abort("gone");
+  assertEquals(await subscribing.catch((reason) => reason), "gone");
+  let isLeft = false;
+  const body = new ReadableStream({ cancel: () => void (isLeft = true) });
+  const headers = { "content-type": "text/event-stream" };
+  coming.resolve(new Response(body, { headers }));
+  await rig.pass();
+  assert(isLeft);
+});
+
+test("HttpDevice follows no redirect, which would take its headers along", async () => {
+  await using rig = new ClientRig();
+  const seen: string[] = [];
+  const client = rig.client({
+    headers: { "x-key": "secret" },
+    fetch: (request) => {
+      seen.push(request.redirect);
+      return rig.handler.fetch(request);
+    },
+  });
+  await client.readAttributes(["level"]);
+  const subscription = await client.subscribe("level");
+  await client.command("add", [1, 2]);
+  assertEquals(seen, ["error", "error", "error"]);
+  await subscription.return();
+});
+
+test("HttpDevice takes no answer that has another number of values", async () => {
+  await using rig = new ClientRig();
+  const fetch = () => Promise.resolve(Response.json({ values: [1] }));
+  const client = rig.client({ fetch });
+  assertEquals(await client.readAttributes(["a"]), [1]);
+  for (const names of [["a", "b"], ["a", "b", "c"]]) {
+    const reading = client.readAttributes(names);
+    assertEquals(await reasonsOf(reading), ["API_CommunicationFailed"]);
+  }
+});
+
 test("A subscriber that is slow is told what was dropped", async () => {
   await using rig = new ClientRig();
   const client = rig.client({ eventCapacity: 3 });
