@@ -36,6 +36,7 @@ export class Answers {
   readonly #settings: HandlerSettings;
   readonly #operations: Operations;
   readonly #once: Once<Answer>;
+  readonly #closing: AbortSignal;
 
   constructor(
     devices: ReadonlyMap<string, DeviceProxy>,
@@ -44,6 +45,7 @@ export class Answers {
   ) {
     this.#devices = devices;
     this.#settings = settings;
+    this.#closing = closing;
     const { clock, logger } = settings;
     this.#once = new Once(clock);
     this.#operations = new Operations(clock, logger, closing);
@@ -155,11 +157,13 @@ export class Answers {
     key: string | null,
     signal: AbortSignal,
   ): Promise<Answer> {
-    const send = async (): Promise<Answer> =>
+    const send = async (signal: AbortSignal): Promise<Answer> =>
       ok(await device.command(command, argument, { signal }));
-    const sending = key === null
-      ? send()
-      : this.#once.ask(`${device.name} ${command} ${key}`, send);
+    // What has a key is for those who ask again, too.
+    const sending = key === null ? send(signal) : this.#once.ask(
+      `${device.name} ${command} ${key}`,
+      () => send(this.#closing),
+    );
     const { body: answer } = await abortable(sending, signal);
     const acceptance = acceptanceOf(command, answer);
     switch (acceptance.kind) {

@@ -147,9 +147,11 @@ export class Channel {
     const { signal } = this.#scope;
     try {
       const { device, attribute } = this;
-      const subscribing = device.subscribe(attribute, { signal });
+      // Never fails at once: this channel has to be known before it is closed.
+      const subscribe = async (): Promise<DeviceSubscription> =>
+        await device.subscribe(attribute, { signal });
       // One that comes when nobody waits for it any more is left at once.
-      const coming = subscribing.then((subscription) => {
+      const coming = subscribe().then((subscription) => {
         if (signal.aborted) this.#leave(subscription);
         else this.#subscription = subscription;
         return subscription;
@@ -204,9 +206,10 @@ export class Channel {
 
   #finish(error: unknown): void {
     const { attribute } = this;
-    const errors = error === undefined ? undefined : reasonsOf(error);
-    const data = encodeJson({ attribute, errors });
-    this.#end = formatEvent(EventKind.END, data, undefined);
+    const event = error === undefined
+      ? { attribute, value: undefined }
+      : { attribute, errors: reasonsOf(error) };
+    this.#end = eventText(EventKind.END, event, undefined);
     this.close();
     this.#wakeAll();
   }

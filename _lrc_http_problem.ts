@@ -81,20 +81,20 @@ export function unavailable(detail: string, retryAfter: number): Problem {
   return new Problem(503, "unavailable", detail, { headers });
 }
 
-const STATUSES: Readonly<Record<string, number>> = {
-  API_CommandNotFound: 404,
-  API_AttrNotFound: 404,
-  API_IncompatibleCmdArgumentType: 422,
-  API_AttributePollingNotStarted: 409,
-  API_DeviceNotExported: 503,
-  API_ServerNotRunning: 503,
-  API_CommunicationFailed: 503,
-};
+const STATUSES: ReadonlyMap<string, number> = new Map([
+  ["API_CommandNotFound", 404],
+  ["API_AttrNotFound", 404],
+  ["API_IncompatibleCmdArgumentType", 422],
+  ["API_AttributePollingNotStarted", 409],
+  ["API_DeviceNotExported", 503],
+  ["API_ServerNotRunning", 503],
+  ["API_CommunicationFailed", 503],
+]);
 
 /** The device has failed, or the way to it. */
 export function deviceProblem(error: unknown, retryAfter: number): Problem {
   const errors = reasonsOf(error);
-  const known = errors.map(({ reason }) => STATUSES[reason]);
+  const known = errors.map(({ reason }) => STATUSES.get(reason));
   const status = error instanceof DeviceError
     ? known.find((status) => status !== undefined) ?? 500
     : 500;

@@ -62,6 +62,63 @@ function allow(method: string, methods: readonly string[]): void {
 
 const READING = ["GET", "HEAD"];
 
+/** What a request wants of a device, whichever it is. */
+type Wish =
+  & { readonly access: Omit<DeviceAccess, "device"> }
+  & (
+    | {
+      readonly kind: "describe" | "read" | "events";
+      readonly names: readonly string[];
+    }
+    | {
+      readonly kind: "readOne" | "operation" | "command";
+      readonly name: string;
+    }
+  );
+
+function wishOf(
+  method: string,
+  url: URL,
+  part: string | undefined,
+  name: string | undefined,
+): Wish | undefined {
+  if (part === undefined) {
+    allow(method, READING);
+    const access = { action: "describe", names: [] } as const;
+    return { kind: "describe", names: [], access };
+  }
+  if (name === "") return undefined;
+  switch (part) {
+    case "attributes": {
+      allow(method, READING);
+      if (name !== undefined) {
+        const access = { action: "read", names: [name] } as const;
+        return { kind: "readOne", name, access };
+      }
+      const names = namesIn(url, "name");
+      return { kind: "read", names, access: { action: "read", names } };
+    }
+    case "events": {
+      if (name !== undefined) return undefined;
+      allow(method, ["GET"]);
+      const names = dedupe(namesIn(url, "attribute"));
+      return { kind: "events", names, access: { action: "events", names } };
+    }
+    case "operations": {
+      if (name === undefined) return undefined;
+      allow(method, READING);
+      const access = { action: "operation", names: [name] } as const;
+      return { kind: "operation", name, access };
+    }
+    case "commands": {
+      if (name === undefined) return undefined;
+      allow(method, ["POST"]);
+      const access = { action: "command", names: [name] } as const;
+      return { kind: "command", name, access };
+    }
+  }
+}
+
 /**
  * Finds out what a request is for.
  *
@@ -86,75 +143,14 @@ export function routeOf(
     const access = { device: undefined, action: "list", names: [] } as const;
     return { kind: "list", access };
   }
+  // Before the device is looked up: not everybody may know which there are.
+  const wish = wishOf(method, url, part, name);
+  if (wish === undefined) throw nowhere();
   const device = devices.get(deviceName.toLowerCase());
   if (device === undefined) {
-    // Not everybody may know which devices there are.
-    const access = {
-      device: deviceName,
-      action: "describe",
-      names: [],
-    } as const;
-    return { kind: "missing", access };
+    return { kind: "missing", access: { device: deviceName, ...wish.access } };
   }
-  const accessTo = (
-    action: DeviceAccess["action"],
-    names: readonly string[],
-  ): DeviceAccess => ({ device: device.name, action, names });
-  if (part === undefined) {
-    allow(method, READING);
-    return {
-      kind: "describe",
-      device,
-      names: [],
-      access: accessTo("describe", []),
-    };
-  }
-  if (name === "") throw nowhere();
-  switch (part) {
-    case "attributes": {
-      allow(method, READING);
-      if (name !== undefined) {
-        return {
-          kind: "readOne",
-          device,
-          name,
-          access: accessTo("read", [name]),
-        };
-      }
-      const names = namesIn(url, "name");
-      return { kind: "read", device, names, access: accessTo("read", names) };
-    }
-    case "events": {
-      if (name !== undefined) break;
-      allow(method, ["GET"]);
-      const names = dedupe(namesIn(url, "attribute"));
-      return {
-        kind: "events",
-        device,
-        names,
-        access: accessTo("events", names),
-      };
-    }
-    case "operations":
-      if (name === undefined) break;
-      allow(method, READING);
-      return {
-        kind: "operation",
-        device,
-        name,
-        access: accessTo("operation", [name]),
-      };
-    case "commands":
-      if (name === undefined) break;
-      allow(method, ["POST"]);
-      return {
-        kind: "command",
-        device,
-        name,
-        access: accessTo("command", [name]),
-      };
-  }
-  throw nowhere();
+  return { ...wish, device, access: { device: device.name, ...wish.access } };
 }
 
 /** The names without those that differ from an earlier one in case only. */

@@ -39,7 +39,9 @@ export function mediaTypeOf(headers: Headers): string {
 /** What JSON has no words for, in the words it has. */
 function replace(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") {
-    return BigInt(Number(value)) === value ? Number(value) : String(value);
+    const number = Number(value);
+    const isExact = Number.isFinite(number) && BigInt(number) === value;
+    return isExact ? number : String(value);
   }
   // An array of numbers by another name.
   return ArrayBuffer.isView(value) && !(value instanceof DataView)

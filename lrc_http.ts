@@ -157,8 +157,7 @@ export class DeviceHandler implements AsyncDisposable {
       const response = await this.#respond(request, url, info, scope.signal);
       return withHeaders(response, more);
     } catch (error) {
-      const problem = this.#problemOf(error, scope.signal);
-      return withHeaders(problem.toResponse(), more);
+      return withHeaders(this.#responseTo(error, scope.signal), more);
     } finally {
       scope.dispose();
       this.#requests--;
@@ -188,6 +187,15 @@ export class DeviceHandler implements AsyncDisposable {
 
   #closed(): Problem {
     return unavailable("The server is closing", this.#settings.retryAfter);
+  }
+
+  #responseTo(error: unknown, signal: AbortSignal): Response {
+    try {
+      return this.#problemOf(error, signal).toResponse();
+    } catch (failure) {
+      // A device may fail with, or reject with, what JSON cannot carry.
+      return this.#problemOf(failure, signal).toResponse();
+    }
   }
 
   #problemOf(error: unknown, signal: AbortSignal): Problem {

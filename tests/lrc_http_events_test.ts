@@ -11,8 +11,9 @@ import {
   type DeviceSubscription,
 } from "../device_proxy.ts";
 import { DeviceHandler } from "../lrc_http.ts";
-import { FakeDevice } from "./_lrc_fake.ts";
+import { deviceError, FakeDevice } from "./_lrc_fake.ts";
 import { turns } from "./_turns.ts";
+import { unhandledDuring } from "./_unhandled.ts";
 import { BASE, HttpRig, SentEvents } from "./_lrc_http_rig.ts";
 
 test("A stream begins with the present value and goes on with the changes", async () => {
@@ -269,6 +270,56 @@ test("Errors of the device's events are passed on, and what cannot be sent is on
     ["change", "API_CommunicationFailed"],
   ]);
   await events.leave();
+});
+
+test("A device that throws where it should reject is asked anew the next time", async () => {
+  const device = new FakeDevice();
+  const { subscribe } = device;
+  await using handler = new DeviceHandler(device);
+  const url = `${BASE}/devices/test%2Ffake%2F1/events?attribute=_lrcEvent`;
+  device.subscribe = () => {
+    throw deviceError("API_AttrNotFound");
+  };
+  let status: number | undefined;
+  const unhandled = await unhandledDuring(async () => {
+    ({ status } = await handler.fetch(new Request(url)));
+  });
+  assertEquals([status, unhandled, handler.subscriptions], [404, [], 0]);
+  device.subscribe = subscribe;
+  const events = new SentEvents(await handler.fetch(new Request(url)));
+  assertEquals((await events.next())?.event, "present");
+  await events.leave();
+});
+
+test("Events that end with what cannot be sent end all the same", async () => {
+  const circle: unknown[] = [];
+  circle.push(circle);
+  const device = new FakeDevice();
+  const failing = Promise.withResolvers<never>();
+  let told = false;
+  device.subscribe = () =>
+    Promise.resolve({
+      next: () => {
+        if (told) return failing.promise;
+        told = true;
+        const value = { attribute: "level", value: 0 };
+        return Promise.resolve({ done: false as const, value });
+      },
+      return: () => Promise.resolve({ done: true as const, value: undefined }),
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    });
+  await using handler = new DeviceHandler(device);
+  const url = `${BASE}/devices/test%2Ffake%2F1/events?attribute=_lrcEvent`;
+  const events = new SentEvents(await handler.fetch(new Request(url)));
+  await events.take(1);
+  const unhandled = await unhandledDuring(async () => {
+    failing.reject(deviceError("R", circle as unknown as string));
+    assertEquals(await events.take(2), [["end", "API_CommunicationFailed"]]);
+  });
+  assertEquals(unhandled, []);
 });
 
 test("A device that cannot be read says so in the place of the present value", async () => {

@@ -11,8 +11,12 @@ import {
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { type DeviceProxy, ResultCode } from "../device_proxy.ts";
-import { DeviceHandler, type DeviceHandlerOptions } from "../lrc_http.ts";
-import { FakeDevice } from "./_lrc_fake.ts";
+import {
+  type DeviceAccess,
+  DeviceHandler,
+  type DeviceHandlerOptions,
+} from "../lrc_http.ts";
+import { deviceError, FakeDevice } from "./_lrc_fake.ts";
 import { answerOf, BASE, HttpRig } from "./_lrc_http_rig.ts";
 
 /** The problem that a response is. */
@@ -382,6 +386,107 @@ test("DeviceHandler executes a command with the same key once", async () => {
   assertEquals(rig.held.calls.length, 1);
   await rig.post("Hold", {}, { "idempotency-key": "l" });
   assertEquals(rig.device.queued, 1);
+});
+
+test("DeviceHandler answers a command with the same key though who asked first has gone", async () => {
+  const sum = Promise.withResolvers<number>();
+  let calls = 0;
+  await using rig = new HttpRig({}, {
+    commands: {
+      Sum: {
+        answer: ({ signal }: { signal: AbortSignal }) => {
+          calls++;
+          return Promise.race([
+            sum.promise,
+            new Promise((_, reject) => {
+              signal.addEventListener("abort", () => reject(signal.reason));
+            }),
+          ]);
+        },
+      },
+    },
+  });
+  const gone = new AbortController();
+  const ask = (signal?: AbortSignal): Promise<Response> =>
+    rig.get("/commands/Sum", {
+      method: "POST",
+      headers: { "content-type": "application/json", "idempotency-key": "k" },
+      body: "{}",
+      ...(signal === undefined ? {} : { signal }),
+    });
+  const first = ask(gone.signal);
+  await rig.pass();
+  gone.abort();
+  assertEquals((await first).status, 503);
+  const again = ask();
+  await rig.pass();
+  sum.resolve(3);
+  assertEquals(await answerOf(await again), [200, { answer: 3 }]);
+  assertEquals(calls, 1);
+});
+
+test("DeviceHandler never rejects, whatever its device fails with or answers", async () => {
+  const circle: unknown[] = [[ResultCode.REJECTED], ["no"]];
+  circle.push(circle);
+  const failWith = (reason: unknown, desc: unknown) => () => {
+    throw deviceError(reason as string, desc as string);
+  };
+  await using rig = new HttpRig({}, {
+    commands: {
+      Constructor: { answer: failWith("constructor", "odd") },
+      Circle: { answer: failWith("R", { toString: () => "", circle }) },
+      Rejected: { answer: () => circle },
+      Huge: { answer: () => 10n ** 400n },
+    },
+  });
+  for (const command of ["Constructor", "Circle", "Rejected"]) {
+    const response = await rig.post(command);
+    assertEquals(await problemOf(response), [500, "device-failed"], command);
+  }
+  assertEquals(await answerOf(await rig.post("Huge")), [200, {
+    answer: String(10n ** 400n),
+  }]);
+});
+
+test("DeviceHandler tells nobody which devices there are by the way it refuses", async () => {
+  const authorize = (_: Request, { action, names }: DeviceAccess): boolean => {
+    seen.push([action, ...names]);
+    return false;
+  };
+  const seen: string[][] = [];
+  await using rig = new HttpRig({ authorize });
+  const ask = async (device: string, path: string, method: string) => {
+    const url = `${BASE}/devices/${device}${path}`;
+    return await problemOf(
+      await rig.handler.fetch(new Request(url, { method })),
+    );
+  };
+  for (
+    const [path, method] of [
+      ["", "GET"],
+      ["", "DELETE"],
+      ["/attributes", "GET"],
+      ["/attributes/level", "GET"],
+      ["/commands/Add", "GET"],
+      ["/commands/Add", "POST"],
+      ["/odd", "GET"],
+      ["/events", "GET"],
+    ] as const
+  ) {
+    assertEquals(
+      await ask("other", path, method),
+      await ask("test%2Fhttp%2F1", path, method),
+      `${method} ${path}`,
+    );
+  }
+  assertEquals(seen, [
+    ["describe"],
+    ["describe"],
+    ["read", "level"],
+    ["read", "level"],
+    ["command", "Add"],
+    ["command", "Add"],
+  ]);
 });
 
 test("DeviceHandler ends the wait of a quick command whose client has gone", async () => {

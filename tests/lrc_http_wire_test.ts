@@ -140,6 +140,7 @@ test("parsePrefer reads what clients prefer", () => {
 test("encodeJson has words for what JSON has none for", () => {
   assertEquals(encodeJson(undefined), "null");
   assertEquals(encodeJson([1n, 2n ** 64n + 1n]), '[1,"18446744073709551617"]');
+  assertEquals(encodeJson(-(10n ** 400n)), `"-1${"0".repeat(400)}"`);
   assertEquals(encodeJson(new Float32Array([0.5, 1])), "[0.5,1]");
   assertEquals(encodeJson({ value: undefined }), "{}");
   const circle: unknown[] = [];
