@@ -39,6 +39,16 @@ function isSame(origin: string, url: URL, host: string | null): boolean {
 }
 
 /**
+ * Whether a page of elsewhere has made its browser ask, and without an origin,
+ * as for an image. Who follows a link is no page.
+ */
+function isEmbedding(headers: Headers): boolean {
+  const site = headers.get("sec-fetch-site");
+  return (site === "cross-site" || site === "same-site") &&
+    headers.get("sec-fetch-mode") !== "navigate";
+}
+
+/**
  * Lets a request through, or not: a page of elsewhere must not reach a device
  * through the browser of somebody who may.
  *
@@ -61,8 +71,7 @@ export function checkGate(
     throw new Problem(421, "wrong-host", "This server has another name");
   }
   const origin = request.headers.get("origin");
-  if (origin === null) return {};
-  if (cors.includes(origin)) {
+  if (origin !== null && cors.includes(origin)) {
     return {
       "access-control-allow-origin": origin,
       "access-control-expose-headers":
@@ -70,7 +79,10 @@ export function checkGate(
       vary: "Origin",
     };
   }
-  if (isSame(origin, url, host)) return {};
+  const isOwn = origin === null
+    ? !isEmbedding(request.headers)
+    : isSame(origin, url, host);
+  if (isOwn) return {};
   throw new Problem(
     403,
     "foreign-origin",

@@ -34,7 +34,7 @@ export interface DeviceAccess {
     | "events"
     | "operation"
     | "command";
-  /** The attributes, the command or the id. */
+  /** The attributes, the command or the id, as the client has spelled them. */
   readonly names: readonly string[];
 }
 

@@ -318,6 +318,14 @@ test("DeviceHandler keeps pages of other origins out, unless they are named", as
   const allowed = preflight.headers.get("access-control-allow-headers") ?? "";
   assertStringIncludes(allowed, "Last-Event-ID");
   assertEquals((await asking("https://evil.example")).status, 403);
+  const look = async (site: string, mode: string): Promise<number> => {
+    const headers = { "sec-fetch-site": site, "sec-fetch-mode": mode };
+    return (await rig.get("/attributes/level", { headers })).status;
+  };
+  assertEquals(await look("cross-site", "no-cors"), 403);
+  assertEquals(await look("same-site", "no-cors"), 403);
+  assertEquals(await look("cross-site", "navigate"), 200);
+  assertEquals(await look("same-origin", "cors"), 200);
 });
 
 test("DeviceHandler does what authorize says, and nothing if that fails", async () => {
