@@ -150,8 +150,10 @@ export class HttpEvents {
       scope.abort(error);
       throw error;
     }
-    if (!first.isOpen) throw connection.error;
-    return connection;
+    if (first.isOpen) return connection;
+    const { error } = connection;
+    if (error instanceof DeviceError || signal.aborted) throw error;
+    throw new DeviceError(reasonsOf(error), { cause: error });
   }
 
   /** Reads a stream to its end; returns why it has ended. */

@@ -425,6 +425,24 @@ test("HttpDevice lets go of a response that comes when nobody waits any more", a
   assert(isLeft);
 });
 
+test("A subscription whose first stream breaks off fails with a DeviceError", async () => {
+  await using rig = new ClientRig();
+  const client = (text: string) =>
+    rig.client({
+      maxBody: 10,
+      fetch: () => {
+        const headers = { "content-type": "text/event-stream" };
+        return Promise.resolve(new Response(text, { headers }));
+      },
+    });
+  for (const text of ["", ":\n\n", "x".repeat(11)]) {
+    const subscribing = client(text).subscribe("level");
+    const error = await assertRejects(() => subscribing, DeviceError);
+    assertEquals(error.errors[0]?.reason, "API_CommunicationFailed");
+    assertInstanceOf(error.cause, Error);
+  }
+});
+
 test("HttpDevice follows no redirect, which would take its headers along", async () => {
   await using rig = new ClientRig();
   const seen: string[] = [];
