@@ -53,7 +53,9 @@ export abstract class Group {
   isAborted = false;
   /** Whether its parent knows that it is over. */
   isClosed = false;
-  /** The first error below it, or why it was aborted. */
+  /** The first error below it. */
+  error: unknown = undefined;
+  /** Why it was aborted. */
   reason: unknown = undefined;
   protected worst: JobOutcome = "completed";
   #scope: LazySignal | undefined;
@@ -134,7 +136,7 @@ export abstract class Group {
   abort(reason: unknown): void {
     if (this.isAborted || this.isOver) return;
     this.isAborted = true;
-    if (this.worst !== "failed") this.reason = reason;
+    this.reason = reason;
     if (this.#scope !== undefined) this.tree.abortLater(this.#scope, reason);
     for (const child of this.active()) {
       if (child instanceof Leaf) continue;
@@ -166,7 +168,7 @@ export abstract class Group {
   protected remember(outcome: JobOutcome, error: unknown): void {
     if (badness[outcome] <= badness[this.worst]) return;
     this.worst = outcome;
-    if (outcome === "failed" && !this.isAborted) this.reason = error;
+    if (outcome === "failed") this.error = error;
   }
 }
 
@@ -247,7 +249,7 @@ class Sequence extends Group {
       this.values[index] = values;
       this.#current = undefined;
     } else {
-      this.remember(outcome, group.reason);
+      this.remember(outcome, group.error);
     }
   }
 }
@@ -331,7 +333,7 @@ class Parallel extends Group {
       this.values[index] = values;
       this.#nodes[index] = undefined;
     } else {
-      this.#judge(outcome, group.reason);
+      this.#judge(outcome, group.error);
     }
   }
 

@@ -91,7 +91,7 @@ function groupResult(group: Group, status: JobStatus): JobResult {
     jobs.push(child);
     done += child.progress * (job.at(index)?.size ?? 0);
   }
-  const error = status === "failed" ? group.reason : undefined;
+  const error = status === "failed" ? group.error : undefined;
   return make(job, status, Math.min(done / job.size, 1) || 0, { jobs, error });
 }
 

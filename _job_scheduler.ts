@@ -163,6 +163,8 @@ export class Scheduler {
 
   #count(leaf: Leaf): Leaf {
     this.#running++;
+    // A group of no calls on the way may have been the last of one that failed.
+    leaf.parent.tree.settle();
     return leaf;
   }
 }

@@ -130,7 +130,7 @@ export class JobTree implements Tree {
   }
 
   breakOff(group: Group): void {
-    group.abort(group.reason);
+    group.abort(group.error);
     const { grace } = this.#manner;
     if (group.isOver || grace === Infinity) return;
     callHook(

@@ -414,3 +414,43 @@ test("A failure in one of many groups reaches all that are above it", async () =
   ]);
   rig.assertNothingLeft();
 });
+
+test("parallel() tells the others at once of a group that ends with jobs of no calls", async () => {
+  const rig = new JobRig({ limit: 2, grace: Infinity });
+  const failing = parallel([rig.fails(10, "a"), sequential()], {
+    limit: 1,
+    onFailure: "wait",
+  });
+  const run = await rig.finish(parallel([
+    parallel([failing, rig.takes(1e6, "b")]),
+    rig.takes(100, "c"),
+  ], { limit: 2, onFailure: "wait" }));
+  assertEquals(rig.log, ["+a", "+b", "+c", "xb", "-c"]);
+  assertEquals(await failuresOf(run), [["0/0/0:a", "a"]]);
+  assertEquals(rig.clock.now(), 110);
+  rig.assertNothingLeft();
+});
+
+test("JobResult of a group that was aborted has the first error thrown within", async () => {
+  const rig = new JobRig();
+  const run = rig.submit(parallel([
+    sequential(rig.fails(20, "a")),
+    rig.fails(10, "b"),
+    sequential(rig.takes(1e6, "c")),
+  ]));
+  await rig.clock.runAll();
+  const { error, jobs } = run.results;
+  assertEquals(
+    [error, ...jobs.map(({ error }) => error)].map((error) =>
+      (error as Error | undefined)?.message
+    ),
+    ["b", "a", "b", undefined],
+  );
+  const stopped = rig.submit(sequential(rig.fails(20, "d")));
+  await rig.clock.advance(10);
+  const stop = stopped.stop({ reason: "dawn" });
+  await rig.clock.advance(10);
+  await stop;
+  assertEquals((stopped.results.error as Error).message, "d");
+  rig.assertNothingLeft();
+});
