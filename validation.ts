@@ -141,12 +141,12 @@ async function ask<T>(
   signal: AbortSignal | undefined,
 ): Promise<StandardResult<T>> {
   signal?.throwIfAborted();
-  const { vendor, validate } = schema["~standard"];
-  const result: unknown = validate(value);
+  const standard = schema["~standard"];
+  const result: unknown = standard.validate(value);
   const settled = isPromiseLike(result)
     ? await abortable(result, signal)
     : result;
-  const doing = `validate with a schema of ${vendor}`;
+  const doing = `validate with a schema of ${standard.vendor}`;
   const isObject = typeof settled === "object" && settled !== null;
   checkType(isObject, doing, "its result", "an object", settled);
   const { issues } = settled as { issues?: unknown };
@@ -287,7 +287,9 @@ interface Entry<T> extends RegisteredSchema<T> {
 
 function readVersion(uri: unknown): Version | undefined {
   if (typeof uri !== "string") return undefined;
-  const [, name, major, minor] = /^(.+)\/(\d+)\.(\d+)$/.exec(uri) ?? [];
+  // Numbers of more digits may be the same although they are not written so.
+  const form = /^(.+)\/(\d{1,15})\.(\d{1,15})$/;
+  const [, name, major, minor] = form.exec(uri) ?? [];
   if (name === undefined) return undefined;
   return { name, major: Number(major), minor: Number(minor) };
 }

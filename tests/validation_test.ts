@@ -246,6 +246,18 @@ test("validate() takes validators as they are, functions too", async () => {
   } as unknown as Scan);
 });
 
+test("validate() calls a validator as the method that it may be", async () => {
+  class Named {
+    readonly version = 1;
+    readonly vendor = "by hand";
+    readonly #name = "Vela";
+    validate(value: unknown) {
+      return { value: [this.#name, value] };
+    }
+  }
+  assertEquals(await validate({ "~standard": new Named() }, 5), ["Vela", 5]);
+});
+
 test("validate() passes on what a validator throws", async () => {
   const schema: StandardSchema = {
     "~standard": {
@@ -374,6 +386,24 @@ test("SchemaRegistry.find() always gives a version that is for the one asked for
       assertEquals(found, fit.length === 0 ? undefined : `scan/2.${best}`);
     },
   ));
+});
+
+test("SchemaRegistry knows no versions that are too large to tell apart", async () => {
+  const registry = new SchemaRegistry<Scan>()
+    .add(`${NAME}/999999999999999.0`, scanSchema());
+  assert(registry.find(`${NAME}/999999999999999.0`) !== undefined);
+  for (const version of ["9007199254740993.0", "1.9007199254740993"]) {
+    assertThrows(
+      () => registry.add(`${NAME}/${version}`, scanSchema()),
+      TypeError,
+      "an interface with a version",
+    );
+    assertEquals(registry.find(`${NAME}/${version}`), undefined);
+    assertEquals(
+      await refusal(registry.validate(scan(version))),
+      "The value is not valid: interface: must be a name with a version, such as 'scan/2.3'",
+    );
+  }
 });
 
 test("SchemaRegistry refuses what has no interface that it knows, however strict it is", async () => {
