@@ -100,10 +100,10 @@ export class CallValue<T = unknown> extends JobValue<T> {
   readonly #action: JobAction;
   readonly #name: string | undefined;
 
-  constructor(action: JobAction, name?: string) {
+  constructor(action: JobAction, name: unknown = action.name) {
     super();
     this.#action = action;
-    this.#name = name;
+    this.#name = typeof name === "string" && name !== "" ? name : undefined;
   }
 
   override get kind(): "call" {
@@ -111,8 +111,7 @@ export class CallValue<T = unknown> extends JobValue<T> {
   }
 
   override get name(): string | undefined {
-    const name: unknown = this.#name ?? this.#action.name;
-    return typeof name === "string" && name !== "" ? name : undefined;
+    return this.#name;
   }
 
   override get jobs(): readonly Job[] {

@@ -6,12 +6,14 @@ import {
   assertInstanceOf,
   assertRejects,
   assertStrictEquals,
+  assertThrows,
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import {
   call,
   type Job,
   type JobContext,
+  JobError,
   parallel,
   runJob,
   sequential,
@@ -354,4 +356,26 @@ test("Job groups may be a thousand deep", async () => {
   let value: unknown = await run.done;
   while (Array.isArray(value)) [value] = value;
   assertEquals(value, "deep");
+});
+
+test("call() asks its function for its name once, when it is made", async () => {
+  const action = () => {
+    throw new Error("no light");
+  };
+  let name = "focus";
+  Object.defineProperty(action, "name", { get: () => name });
+  const job = call(action);
+  name = "slew";
+  assertEquals(job.name, "focus");
+  Object.defineProperty(action, "name", {
+    get: () => {
+      throw new Error("no name");
+    },
+  });
+  assertThrows(() => call(action), Error, "no name");
+  await assertRejects(
+    () => runJob(job),
+    JobError,
+    "Job 'focus' has failed: Error: no light",
+  );
 });
