@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { callHook } from "./_hooks.ts";
 import { Wait, type WaitLimits } from "./_wait.ts";
 
 class LatchWait extends Wait<boolean> {
@@ -45,7 +46,11 @@ export class Latch {
   pulse(): void {
     const waits = this.#waits;
     this.#waits = undefined;
-    if (waits !== undefined) { for (const wait of waits) wait.resolve(true); }
+    if (waits === undefined) return;
+    for (const wait of waits) {
+      // A clock that cannot cancel keeps nobody from going on.
+      callHook(() => wait.resolve(true), () => {});
+    }
   }
 
   /**

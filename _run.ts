@@ -21,6 +21,12 @@ export function checkStopOptions(action: string, options: StopOptions): void {
 /** More turns of the microtask queue than an idle loop takes to end. */
 const TURNS = 12;
 
+/** Waits for what needs no time, and tells whether the latch is open then. */
+async function opensSoon(latch: Latch): Promise<boolean> {
+  for (let turn = 0; turn < TURNS && !latch.isOpen; turn++) await undefined;
+  return latch.isOpen;
+}
+
 /** Waits until a latch opens, and tells whether it has within the grace. */
 async function opensWithin(
   grace: number,
@@ -34,13 +40,12 @@ async function opensWithin(
   }
   // Most work ends at once: a timer would be half of what its stop costs.
   const deadline = clock.now() + grace;
-  for (let turn = 0; turn < TURNS; turn++) {
-    await undefined;
-    if (latch.isOpen) return true;
-  }
+  if (await opensSoon(latch)) return true;
   const ms = deadline - clock.now();
   // Time that is faked may have passed meanwhile, and stand still from now on.
-  return ms > 0 && await latch.wait({ ms, clock });
+  if (ms > 0 && await latch.wait({ ms, clock })) return true;
+  // A timer that is late comes together with those that the work waits for.
+  return await opensSoon(latch);
 }
 
 /** What the owner of a {@linkcode Run} is told. Each is called at most once. */

@@ -17,6 +17,7 @@ import {
 import { test } from "@std/testing/bdd";
 import { FakeTime } from "@std/testing/time";
 import { sleep } from "../cancellation.ts";
+import type { Clock } from "../clock.ts";
 import { Task, type TaskHost, TaskStopError } from "../task.ts";
 import { TaskContext } from "../task_context.ts";
 import { TaskInitError, TaskRunError, TaskRunner } from "../task_runner.ts";
@@ -895,4 +896,47 @@ test("Task that takes long to end is waited for on the system clock", async () =
   } finally {
     time.restore();
   }
+});
+
+test("Task that has ended when the timer of its grace comes late is not abandoned", async () => {
+  const time = new FakeTime();
+  try {
+    const context = new TaskContext();
+    const task = await context.makeTask("slow", HookedLoop, [{
+      hooks: { loopFinalize: () => sleep(50) },
+    }]);
+    task.start();
+    await time.runMicrotasks();
+    const stop = task.stop({ grace: 100 });
+    await time.runMicrotasks();
+    time.tick(1000); // all timers at once, and nothing in between
+    assertEquals(await stop, "stopped");
+    assertEquals(task.outcome, "stopped");
+    await context.dispose();
+  } finally {
+    time.restore();
+  }
+});
+
+test("Task is stopped, and ends, with a clock that cannot cancel", async () => {
+  const clock: Clock = {
+    now: () => 0,
+    setTimer: () => () => {
+      throw new Error("cannot cancel");
+    },
+  };
+  const unhandled = await unhandledDuring(async () => {
+    const context = new TaskContext({ clock });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const task = await context.makeTask("deaf", Deaf, [promise]);
+    task.start();
+    await Promise.resolve();
+    const stops = Promise.all([task.stop(), task.stop()]);
+    resolve();
+    assertEquals(await stops, ["stopped", "stopped"]);
+    await task.join();
+    assertEquals(task.outcome, "stopped");
+    await context.dispose();
+  });
+  assertEquals(unhandled, []);
 });
