@@ -371,7 +371,7 @@ export class SchemaRegistry<T = unknown> {
    * Adds a schema.
    *
    * @param uri The interface and its version: a name, a slash, and two numbers
-   * with a dot.
+   * with a dot, of at most fifteen digits each.
    * @param schema The schema. It is given the whole value, with its field
    * `interface`.
    * @param options What else it is for.
