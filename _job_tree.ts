@@ -9,6 +9,7 @@ import type { Scheduler } from "./_job_scheduler.ts";
 import { GroupValue, type JobValue, SEQUENTIAL } from "./_job_value.ts";
 import type { LazySignal } from "./_lazy_signal.ts";
 import { report } from "./_report.ts";
+import { TURNS } from "./_run.ts";
 import { isCancellation } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type { Logger } from "./logger.ts";
@@ -135,7 +136,10 @@ export class JobTree implements Tree {
     if (group.isOver || grace === Infinity) return;
     callHook(
       () => {
-        const cancel = this.clock.setTimer(() => this.abandon(group), grace);
+        const cancel = this.clock.setTimer(
+          () => this.#abandonSoon(group),
+          grace,
+        );
         (this.#graces ??= new Map()).set(group, cancel);
       },
       // A clock that fails leaves no time for grace.
@@ -164,6 +168,12 @@ export class JobTree implements Tree {
     }
     for (const leaf of freed) this.#scheduler.start(leaf);
     this.#scheduler.fill();
+  }
+
+  async #abandonSoon(group: Group): Promise<void> {
+    // A timer that is late comes together with those that the calls wait for.
+    for (let turn = 0; turn < TURNS && !group.isOver; turn++) await undefined;
+    this.abandon(group);
   }
 
   end(leaf: Leaf, isWell: boolean, result: unknown): Leaf | undefined {

@@ -19,7 +19,7 @@ export function checkStopOptions(action: string, options: StopOptions): void {
 }
 
 /** More turns of the microtask queue than an idle loop takes to end. */
-const TURNS = 12;
+export const TURNS = 12;
 
 /** Waits for what needs no time, and tells whether the latch is open then. */
 async function opensSoon(latch: Latch): Promise<boolean> {

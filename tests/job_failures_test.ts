@@ -3,13 +3,23 @@
 import {
   assert,
   assertEquals,
+  assertFalse,
   assertInstanceOf,
   assertStrictEquals,
   assertStringIncludes,
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { FakeTime } from "@std/testing/time";
+import { sleep } from "../cancellation.ts";
 import type { Clock } from "../clock.ts";
-import { call, JobError, parallel, runJob, sequential } from "../job.ts";
+import {
+  call,
+  JobError,
+  JobExecutor,
+  parallel,
+  runJob,
+  sequential,
+} from "../job.ts";
 import { failuresOf, JobRig, statusesOf } from "./_job_rig.ts";
 import { turns } from "./_turns.ts";
 import { unhandledDuring } from "./_unhandled.ts";
@@ -453,4 +463,28 @@ test("JobResult of a group that was aborted has the first error thrown within", 
   await stop;
   assertEquals((stopped.results.error as Error).message, "d");
   rig.assertNothingLeft();
+});
+
+test("parallel() abandons nothing that has ended when the timer of the grace comes late", async () => {
+  const time = new FakeTime();
+  try {
+    const tidies = call(async ({ sleep: sleepUntilStopped }) => {
+      await sleepUntilStopped(1e6).catch(() => {});
+      await sleep(50);
+    });
+    const executor = new JobExecutor({ grace: 100 });
+    const run = executor.submit(parallel([
+      tidies,
+      call(() => {
+        throw new Error("no lock");
+      }),
+    ]));
+    await time.runMicrotasks();
+    time.tick(1000); // all timers at once, and nothing in between
+    assertEquals(await failuresOf(run), [["1", "no lock"]]);
+    assertEquals(statusesOf(run.results), ["failed", "completed", "failed"]);
+    assertFalse(run.abandoned);
+  } finally {
+    time.restore();
+  }
 });
