@@ -1,0 +1,10 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * A client of Tango Controls devices: speaks to their servers over the network
+ * by itself, on Deno, Node and Bun.
+ *
+ * @module
+ */
+
+export { DeviceError, type DevError } from "@longrun/tasks/device-proxy";
