@@ -7,4 +7,4 @@
  * @module
  */
 
-export { DeviceError, type DevError } from "@longrun/tasks/device-proxy";
+export { type DevError, DeviceError } from "@longrun/tasks/device-proxy";
