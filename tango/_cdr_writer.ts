@@ -108,6 +108,12 @@ export class CdrWriter {
     return this.sequence(values, (value) => this.string(value));
   }
 
+  /** Writes a number over what was written before. */
+  patchUnsignedLong(position: number, value: number): this {
+    this.#view.setUint32(position, value, true);
+    return this;
+  }
+
   /** Elements of one kind, each written by `write`. */
   sequence<T>(values: ArrayLike<T>, write: (value: T) => unknown): this {
     this.unsignedLong(values.length);

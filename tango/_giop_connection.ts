@@ -1,0 +1,302 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { onAbort } from "@longrun/tasks/cancellation";
+import type { Clock } from "@longrun/tasks/clock";
+import { connect, type Socket } from "node:net";
+import { MarshalError } from "./_cdr_reader.ts";
+import type { CdrWriter } from "./_cdr_writer.ts";
+import { GiopAssembler } from "./_giop_assembler.ts";
+import {
+  encodeCancelRequest,
+  encodeCloseConnection,
+  encodeRequest,
+  type MessageHeader,
+  MessageType,
+  readReply,
+  type Reply,
+} from "./_giop_message.ts";
+import { MinorCode, SystemException } from "./_system_exception.ts";
+
+/** Where a server listens. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What ends a wait for a server. */
+export interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** After so many milliseconds. */
+  readonly timeout: number;
+}
+
+/** Options of {@linkcode GiopConnection.open}. */
+export interface GiopConnectionOptions extends WaitOptions {
+  readonly clock: Clock;
+  /** How many bytes a message of the server may have. */
+  readonly maxMessage: number;
+}
+
+/** An operation of an object. */
+export interface Call<T> {
+  readonly objectKey: Uint8Array;
+  readonly operation: string;
+  /** Writes the arguments. */
+  readonly write?: ((writer: CdrWriter) => unknown) | undefined;
+  /** Makes the result of the answer, or throws. */
+  readonly read: (reply: Reply) => T;
+}
+
+interface PendingCall {
+  settle(reply: Reply): void;
+  fail(error: unknown): void;
+}
+
+function timedOut(what: string, timeout: number): SystemException {
+  return new SystemException(
+    "TRANSIENT",
+    `${what} took longer than ${timeout} ms`,
+    { minor: MinorCode.TRANSIENT_CallTimedout },
+  );
+}
+
+function connectFailed({ host, port }: Endpoint, cause?: unknown) {
+  return new SystemException(
+    "TRANSIENT",
+    `Cannot connect to ${host}:${port}`,
+    {
+      minor: MinorCode.TRANSIENT_ConnectFailed,
+      completed: "no",
+      ...cause === undefined ? {} : { cause },
+    },
+  );
+}
+
+/**
+ * A connection to a server, for any number of calls at a time. Once it has
+ * failed, or was closed by either side, it stays so: `isOpen` tells.
+ */
+export class GiopConnection {
+  /**
+   * Opens a connection.
+   *
+   * @throws {SystemException} If there is no server, or not in time.
+   */
+  static open(
+    endpoint: Endpoint,
+    options: GiopConnectionOptions,
+  ): Promise<GiopConnection> {
+    const { signal, timeout, clock } = options;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const { host, port } = endpoint;
+      const socket = connect({ host, port });
+      const settle = (then: () => void): void => {
+        cancelTimer();
+        forgetSignal?.();
+        socket.off("connect", onConnect);
+        socket.off("error", onError);
+        then();
+      };
+      const giveUp = (error: unknown): void =>
+        settle(() => {
+          // What the socket has to say later is of no interest.
+          socket.on("error", () => {});
+          socket.destroy();
+          reject(error);
+        });
+      const onConnect = (): void =>
+        settle(() => {
+          socket.setNoDelay(true);
+          resolve(new GiopConnection(socket, endpoint, options));
+        });
+      const onError = (error: Error): void =>
+        giveUp(connectFailed(endpoint, error));
+      socket.on("connect", onConnect);
+      socket.on("error", onError);
+      const cancelTimer = clock.setTimer(
+        () => giveUp(timedOut(`Connecting to ${host}:${port}`, timeout)),
+        timeout,
+      );
+      const forgetSignal = signal && onAbort(signal, giveUp);
+    });
+  }
+
+  readonly #socket: Socket;
+  readonly #endpoint: Endpoint;
+  readonly #clock: Clock;
+  readonly #assembler: GiopAssembler;
+  readonly #pending = new Map<number, PendingCall>();
+  #lastId = 0;
+  #failure: unknown = undefined;
+
+  private constructor(
+    socket: Socket,
+    endpoint: Endpoint,
+    options: GiopConnectionOptions,
+  ) {
+    this.#socket = socket;
+    this.#endpoint = endpoint;
+    this.#clock = options.clock;
+    this.#assembler = new GiopAssembler(
+      options.maxMessage,
+      (message, header) => this.#take(message, header),
+    );
+    socket.on("data", (data) => this.#push(data));
+    socket.on("error", (error) => this.#fail(this.#lost(error)));
+    socket.on("close", () => this.#fail(this.#lost()));
+    // A connection by itself keeps no process alive, calls on it do.
+    socket.unref();
+  }
+
+  /** Whether calls are taken. */
+  get isOpen(): boolean {
+    return this.#failure === undefined;
+  }
+
+  /** How many calls wait for their answers. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Calls an operation.
+   *
+   * @throws {SystemException} If the way to the server fails.
+   * @throws {MarshalError} If the answer is not what it should be.
+   */
+  call<T>(call: Call<T>, { signal, timeout }: WaitOptions): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) throw signal.reason;
+      if (this.#failure !== undefined) throw this.#failure;
+      const id = this.#nextId();
+      const message = encodeRequest({ id, ...call });
+      const end = (): void => {
+        cancelTimer();
+        forgetSignal?.();
+        this.#remove(id);
+      };
+      const leave = (reason: unknown): void => {
+        end();
+        this.#socket.write(encodeCancelRequest(id));
+        reject(reason);
+      };
+      this.#add(id, {
+        settle: (reply) => {
+          end();
+          try {
+            resolve(call.read(reply));
+          } catch (error) {
+            reject(error);
+          }
+        },
+        fail: (error) => {
+          end();
+          reject(error);
+        },
+      });
+      const cancelTimer = this.#clock.setTimer(
+        () => leave(timedOut(`'${call.operation}'`, timeout)),
+        timeout,
+      );
+      const forgetSignal = signal && onAbort(signal, leave);
+      this.#socket.write(message);
+    });
+  }
+
+  /** Closes the connection; calls that wait fail. */
+  close(): void {
+    if (this.#failure !== undefined) return;
+    this.#socket.write(encodeCloseConnection());
+    this.#fail(
+      new SystemException("COMM_FAILURE", "The connection was closed here"),
+    );
+  }
+
+  #nextId(): number {
+    do {
+      this.#lastId = (this.#lastId + 1) >>> 0;
+    } while (this.#pending.has(this.#lastId));
+    return this.#lastId;
+  }
+
+  #add(id: number, call: PendingCall): void {
+    if (this.#pending.size === 0) this.#socket.ref();
+    this.#pending.set(id, call);
+  }
+
+  #remove(id: number): void {
+    this.#pending.delete(id);
+    if (this.#pending.size === 0) this.#socket.unref();
+  }
+
+  #push(data: Uint8Array): void {
+    if (this.#failure !== undefined) return;
+    try {
+      // A Buffer would give views of itself where an array gives copies.
+      this.#assembler.push(
+        new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
+      );
+    } catch (cause) {
+      const { host, port } = this.#endpoint;
+      this.#fail(
+        new SystemException(
+          "COMM_FAILURE",
+          `What ${host}:${port} has sent is not understood`,
+          { cause },
+        ),
+      );
+    }
+  }
+
+  #take(message: Uint8Array, header: MessageHeader): void {
+    const { host, port } = this.#endpoint;
+    switch (header.type) {
+      case MessageType.REPLY: {
+        const reply = readReply(message, header);
+        // Who has left does not want the answer any more.
+        this.#pending.get(reply.id)?.settle(reply);
+        return;
+      }
+      case MessageType.CLOSE_CONNECTION:
+        this.#fail(
+          new SystemException(
+            "TRANSIENT",
+            `${host}:${port} has closed the connection`,
+            { completed: "no" },
+          ),
+        );
+        return;
+      case MessageType.MESSAGE_ERROR:
+        this.#fail(
+          new SystemException(
+            "COMM_FAILURE",
+            `${host}:${port} has not understood a message`,
+          ),
+        );
+        return;
+      default:
+        throw new MarshalError(`Message type ${header.type} is not expected`);
+    }
+  }
+
+  #lost(cause?: unknown): SystemException {
+    const { host, port } = this.#endpoint;
+    return new SystemException(
+      "COMM_FAILURE",
+      `The connection to ${host}:${port} was lost`,
+      cause === undefined ? {} : { cause },
+    );
+  }
+
+  #fail(failure: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = failure;
+    // What was written before may still go out.
+    this.#socket.destroySoon();
+    for (const call of [...this.#pending.values()]) call.fail(failure);
+  }
+}
