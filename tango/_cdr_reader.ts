@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { isHostLittleEndian } from "./_host.ts";
 import { decodeText } from "./_text.ts";
 
 /** Bytes that are not what they should be. */
@@ -13,8 +14,6 @@ interface NumberArray<T> {
   readonly BYTES_PER_ELEMENT: number;
   new (length: number): T;
 }
-
-const isHostLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
 
 /** Options of {@linkcode CdrReader}. */
 export interface CdrReaderOptions {
