@@ -28,6 +28,8 @@ function takeRows(
   start: number,
   { x, y }: Dimensions,
 ): readonly Row[] {
+  // Rows without values take no bytes: any number of them could be announced.
+  if (x === 0) return [];
   return Array.from(
     { length: y },
     (_, row) => values.slice(start + row * x, start + (row + 1) * x),
@@ -77,8 +79,11 @@ export function readingOf(raw: RawReading): AttributeReading {
     const hasRead = raw.quality !== AttrQuality.INVALID &&
       (values.length > 0 || format !== AttrDataFormat.SCALAR);
     if (hasRead) value = takeValue(values, 0, format, readDimensions);
-    const start = countOf(format, readDimensions);
-    if (countOf(format, writeDimensions) > 0 && hasRead) {
+    const written = countOf(format, writeDimensions);
+    if (written > 0 && hasRead) {
+      const read = countOf(format, readDimensions);
+      // Of what can only be written, the values come once.
+      const start = read + written > values.length ? 0 : read;
       writeValue = takeValue(values, start, format, writeDimensions);
     }
   } else {

@@ -8,3 +8,9 @@
  */
 
 export { type DevError, DeviceError } from "@longrun/tasks/device-proxy";
+export {
+  type CallOptions,
+  type ConnectOptions,
+  DeviceProxy,
+} from "./device_proxy.ts";
+export * from "./tango_types.ts";

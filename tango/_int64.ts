@@ -1,0 +1,12 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * A value with numbers where it has bigints. Those beyond 2^53 are rounded.
+ */
+export function withNumbers(value: unknown): unknown {
+  if (typeof value === "bigint") return Number(value);
+  if (value instanceof BigInt64Array || value instanceof BigUint64Array) {
+    return Float64Array.from(value, Number);
+  }
+  return Array.isArray(value) ? value.map(withNumbers) : value;
+}

@@ -1,0 +1,476 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * A Tango device, as those see it who use it.
+ *
+ * @module
+ */
+
+import { type Clock, systemClock } from "@longrun/tasks/clock";
+import { DeviceError, type DeviceOptions } from "@longrun/tasks/device-proxy";
+import process from "node:process";
+import {
+  checkChoice,
+  checkOptions,
+  checkPositive,
+  checkString,
+  checkStrings,
+  checkType,
+  complain,
+} from "./_arguments.ts";
+import { connections } from "./_connection_pool.ts";
+import { Database } from "./_database.ts";
+import { devError, deviceFailure } from "./_device_failure.ts";
+import {
+  type DeviceName,
+  parseDeviceName,
+  parseTangoHost,
+} from "./_device_name.ts";
+import * as operations from "./_device_operations.ts";
+import type { Endpoint } from "./_giop_connection.ts";
+import { withNumbers } from "./_int64.ts";
+import {
+  type Operation,
+  RemoteObject,
+  type RemoteObjectOptions,
+} from "./_remote_object.ts";
+import { ValueMismatch } from "./_scalar.ts";
+import { encodeText } from "./_text.ts";
+import {
+  type AttributeInfo,
+  type AttributeReading,
+  type CommandInfo,
+  type DeviceInfo,
+  DevSource,
+  type DevState,
+} from "./tango_types.ts";
+
+/** Options of a call of a device. */
+export interface CallOptions extends DeviceOptions {
+  /**
+   * How long to wait for the answer, in milliseconds.
+   *
+   * @default {the timeout of the proxy}
+   */
+  timeout?: number;
+}
+
+/** Options of {@linkcode DeviceProxy.connect}. */
+export interface ConnectOptions extends CallOptions {
+  /**
+   * How long to wait for each answer, in milliseconds.
+   *
+   * @default {3000}
+   */
+  timeout?: number;
+  /**
+   * Where the database is: `"host:port"`, more of them separated by commas.
+   *
+   * @default {the environment variable TANGO_HOST}
+   */
+  tangoHost?: string;
+  /**
+   * Where the values of attributes come from.
+   *
+   * @default {DevSource.CACHE_DEV}
+   */
+  source?: DevSource;
+  /**
+   * What integers of 64 bits become. Numbers are easier to use, but those
+   * beyond 2^53 are rounded.
+   *
+   * @default {"bigint"}
+   */
+  int64?: "bigint" | "number";
+  /**
+   * How many bytes an answer may have; one that has more closes the connection.
+   *
+   * @default {268_435_456}
+   */
+  maxMessage?: number;
+  /**
+   * Measures the time.
+   *
+   * @default {systemClock}
+   */
+  clock?: Clock;
+}
+
+const CONNECT = "connect to device";
+
+interface Settings {
+  readonly timeout: number;
+  readonly int64: "bigint" | "number";
+  readonly source: DevSource;
+}
+
+function databaseEndpoints(
+  { endpoint }: DeviceName,
+  tangoHost: string | undefined,
+): readonly Endpoint[] {
+  if (endpoint !== undefined) return [endpoint];
+  const text = tangoHost ?? process.env.TANGO_HOST;
+  checkType(
+    text !== undefined,
+    CONNECT,
+    "tangoHost",
+    "given, or in the environment as TANGO_HOST",
+    text,
+  );
+  const endpoints = parseTangoHost(text ?? "");
+  if (endpoints !== undefined) return endpoints;
+  throw new TypeError(
+    complain(CONNECT, "tangoHost", "'host:port,host:port'", text),
+  );
+}
+
+/** A Tango device, reached over the network. */
+export class DeviceProxy implements AsyncDisposable {
+  /**
+   * Connects to a device: looks for it, in the database or where its name says,
+   * and asks whether it is there.
+   *
+   * @param name `"domain/family/member"`, with `"tango://host:port/"` before it
+   * for a certain database, or for the server itself with `"#dbase=no"` after
+   * it.
+   * @param options What ends the wait, and what the proxy is like.
+   * @returns The proxy.
+   * @throws {TypeError} If the name is none, or an option is of the wrong type.
+   * @throws {RangeError} If an option is out of range.
+   * @throws {DeviceError} If the device is not there.
+   */
+  static async connect(
+    name: string,
+    options: ConnectOptions = {},
+  ): Promise<DeviceProxy> {
+    checkString(CONNECT, "name", name);
+    checkOptions(CONNECT, options);
+    const {
+      timeout = 3000,
+      source = DevSource.CACHE_DEV,
+      int64 = "bigint",
+      maxMessage = 268_435_456,
+      clock = systemClock,
+    } = options;
+    checkPositive(CONNECT, "timeout", timeout);
+    checkPositive(CONNECT, "maxMessage", maxMessage);
+    const sources = Object.values(DevSource);
+    checkChoice(CONNECT, "source", "a DevSource", sources, source);
+    const kinds = ["bigint", "number"];
+    checkChoice(CONNECT, "int64", '"bigint" or "number"', kinds, int64);
+    const parsed = parseDeviceName(name);
+    if (parsed === undefined) {
+      throw new TypeError(
+        complain(CONNECT, "name", "the name of a device", name),
+      );
+    }
+    const shared = { pool: connections, clock, maxMessage };
+    const proxy = new DeviceProxy(
+      parsed,
+      parsed.hasDatabase
+        ? new Database(databaseEndpoints(parsed, options.tangoHost), shared)
+        : undefined,
+      { timeout, source, int64 },
+      shared,
+    );
+    try {
+      await proxy.ping(options);
+      return proxy;
+    } catch (error) {
+      await proxy.close();
+      throw error;
+    }
+  }
+
+  /** The name of the device, in lower case. */
+  readonly name: string;
+  readonly #database: Database | undefined;
+  readonly #object: RemoteObject;
+  readonly #settings: Settings;
+  /** What is known of commands and attributes, by their names in lower case. */
+  readonly #commands = new Map<string, CommandInfo>();
+  readonly #attributes = new Map<string, AttributeInfo>();
+  #isClosed = false;
+
+  private constructor(
+    { device, endpoint }: DeviceName,
+    database: Database | undefined,
+    settings: Settings,
+    shared: RemoteObjectOptions,
+  ) {
+    this.name = device;
+    this.#database = database;
+    this.#settings = settings;
+    const direct = {
+      endpoints: endpoint === undefined ? [] : [endpoint],
+      objectKey: encodeText(device),
+    };
+    this.#object = new RemoteObject(
+      (options) =>
+        database === undefined
+          ? Promise.resolve(direct)
+          : database.importDevice(device, options),
+      shared,
+    );
+  }
+
+  /** Asks whether the device is there. */
+  ping(options: CallOptions = {}): Promise<void> {
+    return this.#call("ping device", operations.ping, options);
+  }
+
+  /** The state of the device. */
+  state(options: CallOptions = {}): Promise<DevState> {
+    return this.#call("get state", operations.state, options);
+  }
+
+  /** The state of the device in words. */
+  status(options: CallOptions = {}): Promise<string> {
+    return this.#call("get status", operations.status, options);
+  }
+
+  /** What is known of the device. */
+  info(options: CallOptions = {}): Promise<DeviceInfo> {
+    return this.#call("get info", operations.info, options);
+  }
+
+  /** What is known of its commands. */
+  commandList(options: CallOptions = {}): Promise<readonly CommandInfo[]> {
+    return this.#call("list commands", operations.commandList, options);
+  }
+
+  /** What is known of its attributes. */
+  attributeList(options: CallOptions = {}): Promise<readonly AttributeInfo[]> {
+    return this.#call("list attributes", operations.attributeList(), options);
+  }
+
+  /** The names of its attributes. */
+  async attributeNames(
+    options: CallOptions = {},
+  ): Promise<readonly string[]> {
+    const attributes = await this.attributeList(options);
+    return attributes.map(({ name }) => name);
+  }
+
+  /**
+   * Has a command executed.
+   *
+   * Numbers have to be in the range of the command's type; integers of 64 bits
+   * may be numbers or bigints. Arrays may be typed arrays. Numbers together
+   * with strings are `[numbers, strings]`.
+   *
+   * @param name The name of the command, in any case.
+   * @param argument Its argument, `undefined` for none.
+   * @param options What ends the wait for the answer. The command goes on.
+   * @returns The answer: arrays of numbers as typed arrays, numbers together
+   * with strings as `[numbers, strings]`.
+   * @throws {TypeError} If the argument is of the wrong type.
+   * @throws {RangeError} If it is out of range.
+   * @throws {DeviceError} If there is no such command, it fails, or the device
+   * does not answer.
+   */
+  async command(
+    name: string,
+    argument?: unknown,
+    options: CallOptions = {},
+  ): Promise<unknown> {
+    const doing = "execute command";
+    checkString(doing, "name", name);
+    checkOptions(doing, options);
+    const { inType } = await this.#commandInfo(name, options);
+    return this.#narrow(
+      await this.#call(
+        doing,
+        operations.command(name, inType, argument, this.#settings.source),
+        options,
+      ),
+    );
+  }
+
+  /**
+   * Reads an attribute, with all that belongs to its value.
+   *
+   * @param name Its name, in any case.
+   * @param options What ends the wait for the answer.
+   * @returns What was read.
+   * @throws {DeviceError} If it cannot be read.
+   */
+  async readAttribute(
+    name: string,
+    options: CallOptions = {},
+  ): Promise<AttributeReading> {
+    checkString("read attribute", "name", name);
+    const [reading] = await this.readEach([name], options);
+    if (reading === undefined || reading instanceof Error) {
+      throw reading ?? this.#unexpected();
+    }
+    return reading;
+  }
+
+  /**
+   * Reads the values of attributes.
+   *
+   * @param names Their names, in any case.
+   * @param options What ends the wait for the answer.
+   * @returns The values, in the order of the names; `undefined` where there is
+   * none.
+   * @throws {DeviceError} If one of them cannot be read.
+   */
+  async readAttributes(
+    names: readonly string[],
+    options: CallOptions = {},
+  ): Promise<readonly unknown[]> {
+    const readings = await this.readEach(names, options);
+    return readings.map((reading) => {
+      if (reading instanceof Error) throw reading;
+      return reading.value;
+    });
+  }
+
+  /**
+   * Reads attributes, each with all that belongs to its value.
+   *
+   * @param names Their names, in any case.
+   * @param options What ends the wait for the answer.
+   * @returns What was read, or why it could not be, in the order of the names.
+   * @throws {DeviceError} If the device does not answer.
+   */
+  async readEach(
+    names: readonly string[],
+    options: CallOptions = {},
+  ): Promise<readonly (AttributeReading | DeviceError)[]> {
+    const doing = "read attributes";
+    checkStrings(doing, "names", names);
+    checkOptions(doing, options);
+    if (names.length === 0) return [];
+    const readings = await this.#call(
+      doing,
+      operations.readAttributes(names, this.#settings.source),
+      options,
+    );
+    if (readings.length !== names.length) throw this.#unexpected();
+    if (this.#settings.int64 === "bigint") return readings;
+    return readings.map((reading) =>
+      reading instanceof Error ? reading : {
+        ...reading,
+        value: withNumbers(reading.value),
+        writeValue: withNumbers(reading.writeValue),
+      }
+    );
+  }
+
+  /**
+   * Writes an attribute.
+   *
+   * @param name Its name, in any case.
+   * @param value The value: of a spectrum an array, of an image an array of
+   * rows; integers of 64 bits may be numbers or bigints.
+   * @param options What ends the wait for the answer.
+   * @throws {TypeError} If the value is of the wrong type.
+   * @throws {RangeError} If it is out of range.
+   * @throws {DeviceError} If it cannot be written.
+   */
+  async writeAttribute(
+    name: string,
+    value: unknown,
+    options: CallOptions = {},
+  ): Promise<void> {
+    const doing = "write attribute";
+    checkString(doing, "name", name);
+    checkOptions(doing, options);
+    const info = await this.#attributeInfo(name, options);
+    await this.#call(
+      doing,
+      operations.writeAttribute(info, value),
+      options,
+      "value",
+    );
+  }
+
+  /** Closes the connection, unless others need it. Calls that wait fail. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    this.#object.close();
+    this.#database?.close();
+    return Promise.resolve();
+  }
+
+  /** Closes the connection. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #narrow(value: unknown): unknown {
+    return this.#settings.int64 === "bigint" ? value : withNumbers(value);
+  }
+
+  #unexpected(): DeviceError {
+    return new DeviceError([
+      devError(
+        "API_CommunicationFailed",
+        `Device ${this.name} has answered something else`,
+      ),
+    ]);
+  }
+
+  async #commandInfo(
+    name: string,
+    options: CallOptions,
+  ): Promise<CommandInfo> {
+    const key = name.toLowerCase();
+    const known = this.#commands.get(key);
+    if (known !== undefined) return known;
+    const list = await this.commandList(options);
+    for (const info of list) this.#commands.set(info.name.toLowerCase(), info);
+    const info = this.#commands.get(key);
+    if (info !== undefined) return info;
+    throw new DeviceError([
+      devError(
+        "API_CommandNotFound",
+        `Device ${this.name} has no command ${name}`,
+      ),
+    ]);
+  }
+
+  async #attributeInfo(
+    name: string,
+    options: CallOptions,
+  ): Promise<AttributeInfo> {
+    const key = name.toLowerCase();
+    const known = this.#attributes.get(key);
+    if (known !== undefined) return known;
+    const [info] = await this.#call(
+      "write attribute",
+      operations.attributeList([name]),
+      options,
+    );
+    if (info === undefined) throw this.#unexpected();
+    this.#attributes.set(key, info);
+    return info;
+  }
+
+  async #call<T>(
+    doing: string,
+    operation: Operation<T>,
+    options: CallOptions,
+    argument = "argument",
+  ): Promise<T> {
+    checkOptions(doing, options);
+    const { signal, timeout = this.#settings.timeout } = options;
+    checkPositive(doing, "timeout", timeout);
+    if (this.#isClosed) {
+      throw new Error(`Cannot ${doing} as the proxy is closed`);
+    }
+    try {
+      return await this.#object.call(operation, { signal, timeout });
+    } catch (error) {
+      if (error instanceof ValueMismatch) {
+        const { expected, value, isOutOfRange } = error;
+        const message = complain(doing, argument, expected, value);
+        throw isOutOfRange ? new RangeError(message) : new TypeError(message);
+      }
+      if (error === signal?.reason) throw error;
+      throw deviceFailure(error, this.name);
+    }
+  }
+}
