@@ -1,0 +1,267 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { systemClock } from "@longrun/tasks/clock";
+import { DeviceError } from "@longrun/tasks/device-proxy";
+import { test } from "@std/testing/bdd";
+import type { CdrWriter } from "../_cdr_writer.ts";
+import { ConnectionPool } from "../_connection_pool.ts";
+import type { Endpoint } from "../_giop_connection.ts";
+import { MessageType, ReplyStatus } from "../_giop_message.ts";
+import type { ObjectReference } from "../_object_reference.ts";
+import { RemoteObject } from "../_remote_object.ts";
+import { SystemException } from "../_system_exception.ts";
+import { encodeText } from "../_text.ts";
+import { GiopServer, message, reply } from "./_giop_server.ts";
+
+const options = { timeout: 10_000 };
+
+function referenceTo(...endpoints: Endpoint[]): ObjectReference {
+  return { endpoints, objectKey: encodeText("a/b/c") };
+}
+
+function objectAt(
+  resolve: () => ObjectReference | Promise<ObjectReference>,
+  pool = new ConnectionPool(),
+): RemoteObject {
+  return new RemoteObject(async () => await resolve(), {
+    pool,
+    clock: systemClock,
+    maxMessage: 100_000,
+  });
+}
+
+function ask(
+  object: RemoteObject,
+  name = "ask",
+  isRepeatable = false,
+): Promise<string> {
+  return object.call({ name, read: (from) => from.string(), isRepeatable }, {
+    ...options,
+  });
+}
+
+/** A server that says its name. */
+function named(name: string, port = 0): Promise<GiopServer> {
+  return GiopServer.start(
+    ({ id, client }) => client.send(reply(id, (to) => to.string(name))),
+    port,
+  );
+}
+
+/** A port where nobody listens. */
+async function deadEndpoint(): Promise<Endpoint> {
+  const server = await named("dead");
+  const { endpoint } = server;
+  await server.close();
+  return endpoint;
+}
+
+function writeReference(
+  to: CdrWriter,
+  { endpoints: [endpoint], objectKey }: ObjectReference,
+): void {
+  to.string("IDL:Tango/Device_5:1.0").unsignedLong(1).unsignedLong(0)
+    .encapsulation((profile) =>
+      profile.octet(1).octet(2).string(endpoint?.host ?? "")
+        .unsignedShort(endpoint?.port ?? 0).octets(objectKey).unsignedLong(0)
+    );
+}
+
+test("RemoteObject shares one connection with others of its server", async () => {
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const objects = Array.from(
+    { length: 3 },
+    () => objectAt(() => referenceTo(server.endpoint), pool),
+  );
+  await Promise.all(objects.flatMap((one) => [ask(one), ask(one)]));
+  assertEquals([server.clients.length, pool.size], [1, 1]);
+  const [first, ...others] = objects;
+  for (const one of others) one.close();
+  assertEquals(pool.size, 1);
+  first?.close();
+  assertEquals(pool.size, 0);
+});
+
+test("RemoteObject closes a connection that nobody waits for any more", async () => {
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const object = objectAt(() => referenceTo(server.endpoint), pool);
+  const signal = AbortSignal.timeout(0);
+  const call = object.call({ name: "x", read: () => {} }, {
+    timeout: 10_000,
+    signal,
+  });
+  object.close();
+  assertEquals(pool.size, 0);
+  await call.catch(() => {});
+});
+
+test("RemoteObject tries the other addresses of an object", async () => {
+  await using server = await named("second");
+  const dead = await deadEndpoint();
+  const object = objectAt(() => referenceTo(dead, server.endpoint));
+  assertEquals(await ask(object), "second");
+  object.close();
+});
+
+test("RemoteObject tells of the first address if none answers", async () => {
+  const [first, second] = [await deadEndpoint(), await deadEndpoint()];
+  const object = objectAt(() => referenceTo(first, second));
+  const error = await assertRejects(() => ask(object), SystemException);
+  assertEquals(error.message, `Cannot connect to 127.0.0.1:${first.port}`);
+});
+
+test("RemoteObject looks for its object again when the server is another", async () => {
+  const servers = [await named("old"), await named("new")];
+  let looked = 0;
+  const object = objectAt(() => {
+    const server = servers[looked++];
+    if (server === undefined) throw new Error("Looked for too often");
+    return referenceTo(server.endpoint);
+  });
+  assertEquals(await ask(object), "old");
+  await servers[0]?.close();
+  // The call after the end of a server may still notice it.
+  const answer = await ask(object).catch(() => ask(object));
+  assertEquals([answer, looked], ["new", 2]);
+  object.close();
+  await servers[1]?.close();
+});
+
+test("RemoteObject asks again when the server closed before it took the call", async () => {
+  let requests = 0;
+  await using server = await GiopServer.start(({ id, client }) => {
+    if (++requests === 2) {
+      client.send(message(MessageType.CLOSE_CONNECTION));
+      client.socket.end();
+    } else {
+      client.send(reply(id, (to) => to.string(`${requests}`)));
+    }
+  });
+  const object = objectAt(() => referenceTo(server.endpoint));
+  assertEquals([await ask(object), await ask(object)], ["1", "3"]);
+  assertEquals(server.clients.length, 2);
+  object.close();
+});
+
+for (const isRepeatable of [false, true]) {
+  const what = isRepeatable ? "only what may be done twice" : "no command";
+  test(`RemoteObject asks again after a loss: ${what}`, async () => {
+    let requests = 0;
+    await using server = await GiopServer.start(({ id, client }) => {
+      if (++requests === 2) client.socket.destroy();
+      else client.send(reply(id, (to) => to.string(`${requests}`)));
+    });
+    const object = objectAt(() => referenceTo(server.endpoint));
+    await ask(object);
+    const second = ask(object, "x", isRepeatable);
+    if (isRepeatable) {
+      assertEquals(await second, "3");
+    } else {
+      const { completed } = await assertRejects(() => second, SystemException);
+      assertEquals([completed, requests], ["maybe", 2]);
+    }
+    object.close();
+  });
+}
+
+test("RemoteObject does not ask for ever", async () => {
+  let requests = 0;
+  await using server = await GiopServer.start(({ client }) => {
+    requests++;
+    client.socket.destroy();
+  });
+  const object = objectAt(() => referenceTo(server.endpoint));
+  await assertRejects(() => ask(object, "x", true), SystemException);
+  assertEquals(requests, 2);
+  object.close();
+});
+
+for (
+  const status of [
+    ReplyStatus.LOCATION_FORWARD,
+    ReplyStatus.LOCATION_FORWARD_PERM,
+  ]
+) {
+  test(`RemoteObject goes where it is sent by status ${status}`, async () => {
+    await using target = await named("target");
+    await using server = await GiopServer.start(({ id, client }) =>
+      client.send(
+        reply(
+          id,
+          (to) => writeReference(to, referenceTo(target.endpoint)),
+          status,
+        ),
+      )
+    );
+    const object = objectAt(() => referenceTo(server.endpoint));
+    assertEquals([await ask(object), await ask(object)], ["target", "target"]);
+    assertEquals(server.clients.length, 1);
+    object.close();
+  });
+}
+
+test("RemoteObject does not go in circles", async () => {
+  let requests = 0;
+  await using server = await GiopServer.start(({ id, client }) => {
+    requests++;
+    client.send(
+      reply(
+        id,
+        (to) => writeReference(to, referenceTo(server.endpoint)),
+        ReplyStatus.LOCATION_FORWARD,
+      ),
+    );
+  });
+  const object = objectAt(() => referenceTo(server.endpoint));
+  await assertRejects(() => ask(object), SystemException, "in circles");
+  assertEquals(requests, 6);
+  object.close();
+});
+
+test("RemoteObject makes a DeviceError of DevFailed, with all its errors", async () => {
+  const write = (to: CdrWriter) =>
+    to.string("IDL:Tango/DevFailed:1.0").sequence(
+      ["inner", "outer"],
+      (reason) =>
+        to.string(reason).unsignedLong(2).string(`${reason} text`)
+          .string("Stage::move"),
+    );
+  await using server = await GiopServer.start(({ id, client }) =>
+    client.send(reply(id, write, ReplyStatus.USER_EXCEPTION))
+  );
+  const object = objectAt(() => referenceTo(server.endpoint));
+  const { errors } = await assertRejects(() => ask(object), DeviceError);
+  assertEquals(
+    errors,
+    ["inner", "outer"].map((reason) => ({
+      reason,
+      severity: "PANIC",
+      desc: `${reason} text`,
+      origin: "Stage::move",
+    })),
+  );
+  object.close();
+});
+
+test("RemoteObject tells of the exceptions of the server around the object", async () => {
+  const write = (to: CdrWriter) =>
+    to.string("IDL:omg.org/CORBA/OBJECT_NOT_EXIST:1.0")
+      .unsignedLong(0x4f4d0001).unsignedLong(1);
+  await using server = await GiopServer.start(({ id, client }) =>
+    client.send(reply(id, write, ReplyStatus.SYSTEM_EXCEPTION))
+  );
+  const object = objectAt(() => referenceTo(server.endpoint));
+  const { kind, minor, completed } = await assertRejects(
+    () => ask(object),
+    SystemException,
+  );
+  assertEquals([kind, minor, completed], [
+    "OBJECT_NOT_EXIST",
+    0x4f4d0001,
+    "no",
+  ]);
+  object.close();
+});
