@@ -11,10 +11,11 @@ import { DeviceError, type DeviceOptions } from "@longrun/tasks/device-proxy";
 import process from "node:process";
 import {
   checkChoice,
+  checkCommon,
+  checkName,
+  checkNames,
   checkOptions,
   checkPositive,
-  checkString,
-  checkStrings,
   checkType,
   complain,
 } from "./_arguments.ts";
@@ -143,8 +144,9 @@ export class DeviceProxy implements AsyncDisposable {
     name: string,
     options: ConnectOptions = {},
   ): Promise<DeviceProxy> {
-    checkString(CONNECT, "name", name);
+    checkName(CONNECT, "name", name);
     checkOptions(CONNECT, options);
+    checkCommon(CONNECT, options);
     const {
       timeout = 3000,
       source = DevSource.CACHE_DEV,
@@ -275,8 +277,9 @@ export class DeviceProxy implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<unknown> {
     const doing = "execute command";
-    checkString(doing, "name", name);
+    checkName(doing, "name", name);
     checkOptions(doing, options);
+    checkCommon(doing, options);
     const { inType } = await this.#commandInfo(name, options);
     return this.#narrow(
       await this.#call(
@@ -299,7 +302,7 @@ export class DeviceProxy implements AsyncDisposable {
     name: string,
     options: CallOptions = {},
   ): Promise<AttributeReading> {
-    checkString("read attribute", "name", name);
+    checkName("read attribute", "name", name);
     const [reading] = await this.readEach([name], options);
     if (reading === undefined || reading instanceof Error) {
       throw reading ?? this.#unexpected();
@@ -340,8 +343,9 @@ export class DeviceProxy implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<readonly (AttributeReading | DeviceError)[]> {
     const doing = "read attributes";
-    checkStrings(doing, "names", names);
+    checkNames(doing, "names", names);
     checkOptions(doing, options);
+    checkCommon(doing, options);
     if (names.length === 0) return [];
     const readings = await this.#call(
       doing,
@@ -376,8 +380,9 @@ export class DeviceProxy implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<void> {
     const doing = "write attribute";
-    checkString(doing, "name", name);
+    checkName(doing, "name", name);
     checkOptions(doing, options);
+    checkCommon(doing, options);
     const info = await this.#attributeInfo(name, options);
     await this.#call(
       doing,
@@ -456,6 +461,7 @@ export class DeviceProxy implements AsyncDisposable {
     argument = "argument",
   ): Promise<T> {
     checkOptions(doing, options);
+    checkCommon(doing, options);
     const { signal, timeout = this.#settings.timeout } = options;
     checkPositive(doing, "timeout", timeout);
     if (this.#isClosed) {
