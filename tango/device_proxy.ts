@@ -12,6 +12,7 @@ import process from "node:process";
 import {
   checkChoice,
   checkCommon,
+  checkFiniteCount,
   checkName,
   checkNames,
   checkOptions,
@@ -28,6 +29,11 @@ import {
   parseTangoHost,
 } from "./_device_name.ts";
 import * as operations from "./_device_operations.ts";
+import { channelOf } from "./_event_channels.ts";
+import type { EventChannel } from "./_event_channel.ts";
+import { EventQueue } from "./_event_queue.ts";
+import { type Listener, readingEvent } from "./_event_feed.ts";
+import { EVENT_NAMES } from "./_event_message.ts";
 import type { Endpoint } from "./_giop_connection.ts";
 import { withNumbers } from "./_int64.ts";
 import {
@@ -37,6 +43,11 @@ import {
 } from "./_remote_object.ts";
 import { ValueMismatch } from "./_scalar.ts";
 import { encodeText } from "./_text.ts";
+import type {
+  EventType,
+  TangoEvent,
+  TangoSubscription,
+} from "./device_event.ts";
 import {
   type AttributeInfo,
   type AttributeReading,
@@ -97,7 +108,30 @@ export interface ConnectOptions extends CallOptions {
   clock?: Clock;
 }
 
+/** Options of {@linkcode DeviceProxy.subscribe}. */
+export interface SubscribeOptions extends DeviceOptions {
+  /**
+   * The kind of events.
+   *
+   * @default {"change"}
+   */
+  type?: EventType;
+  /**
+   * How many events are kept for a slow subscriber. When there are more, the
+   * oldest are dropped and an event with the reason `API_MissedEvents` says so.
+   *
+   * @default {10_000}
+   */
+  capacity?: number;
+}
+
 const CONNECT = "connect to device";
+
+/** An object, and how all that it needs is let go. */
+interface Reachable {
+  readonly object: RemoteObject;
+  close(): void;
+}
 
 interface Settings {
   readonly timeout: number;
@@ -169,11 +203,11 @@ export class DeviceProxy implements AsyncDisposable {
     const shared = { pool: connections, clock, maxMessage };
     const proxy = new DeviceProxy(
       parsed,
-      parsed.hasDatabase
-        ? new Database(databaseEndpoints(parsed, options.tangoHost), shared)
-        : undefined,
       { timeout, source, int64 },
       shared,
+      parsed.hasDatabase
+        ? databaseEndpoints(parsed, options.tangoHost)
+        : undefined,
     );
     try {
       await proxy.ping(options);
@@ -186,34 +220,29 @@ export class DeviceProxy implements AsyncDisposable {
 
   /** The name of the device, in lower case. */
   readonly name: string;
-  readonly #database: Database | undefined;
-  readonly #object: RemoteObject;
+  readonly #endpoint: Endpoint | undefined;
+  readonly #databases: readonly Endpoint[] | undefined;
   readonly #settings: Settings;
+  readonly #shared: RemoteObjectOptions;
+  readonly #object: Reachable;
   /** What is known of commands and attributes, by their names in lower case. */
   readonly #commands = new Map<string, CommandInfo>();
   readonly #attributes = new Map<string, AttributeInfo>();
+  readonly #subscriptions = new Set<EventQueue>();
   #isClosed = false;
 
   private constructor(
     { device, endpoint }: DeviceName,
-    database: Database | undefined,
     settings: Settings,
     shared: RemoteObjectOptions,
+    databases: readonly Endpoint[] | undefined,
   ) {
     this.name = device;
-    this.#database = database;
+    this.#endpoint = endpoint;
+    this.#databases = databases;
     this.#settings = settings;
-    const direct = {
-      endpoints: endpoint === undefined ? [] : [endpoint],
-      objectKey: encodeText(device),
-    };
-    this.#object = new RemoteObject(
-      (options) =>
-        database === undefined
-          ? Promise.resolve(direct)
-          : database.importDevice(device, options),
-      shared,
-    );
+    this.#shared = shared;
+    this.#object = this.#reach(device);
   }
 
   /** Asks whether the device is there. */
@@ -392,17 +421,124 @@ export class DeviceProxy implements AsyncDisposable {
     );
   }
 
-  /** Closes the connection, unless others need it. Calls that wait fail. */
+  /**
+   * Subscribes to events of an attribute. The first event is the value at the
+   * moment, where the events are of values.
+   *
+   * When the server is gone, an event with the reason `API_EventTimeout` says
+   * so. The subscription goes on: when the server is back, it is made anew, and
+   * the value at that moment is told.
+   *
+   * @param attribute The name of the attribute, in any case.
+   * @param options The kind of events, and what ends the subscription, with the
+   * signal's reason.
+   * @returns The events, once the subscription stands.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If `capacity` is not a positive integer.
+   * @throws {DeviceError} If there is no such attribute, or no events of it.
+   */
+  async subscribe(
+    attribute: string,
+    options: SubscribeOptions = {},
+  ): Promise<TangoSubscription> {
+    const doing = "subscribe";
+    checkOptions(doing, options);
+    checkCommon(doing, options);
+    const { signal, type = "change", capacity = 10_000 } = options;
+    const types = Object.keys(EVENT_NAMES);
+    checkChoice(doing, "type", "a kind of events", types, type);
+    checkFiniteCount(doing, "capacity", capacity, 1);
+    const ofDevice = type === "interface-change";
+    if (!ofDevice) checkName(doing, "attribute", attribute);
+    const name = ofDevice ? "" : attribute;
+    const admin = await this.#call(doing, operations.adminName, options);
+    const channel = this.#channel(admin.toLowerCase());
+    const queue: EventQueue = new EventQueue(name, {
+      capacity,
+      signal,
+      onClose: () => {
+        this.#subscriptions.delete(queue);
+        channel.remove(this.name, name, type, listener);
+      },
+    });
+    const listener: Listener = {
+      queue,
+      read: () => this.#readEvent(name, type),
+      int64: this.#settings.int64,
+      early: [],
+    };
+    this.#subscriptions.add(queue);
+    try {
+      await channel.add(this.name, name, type, listener, signal);
+      return queue;
+    } catch (error) {
+      queue.end();
+      if (signal?.aborted && error === signal.reason) throw error;
+      throw deviceFailure(error, this.name);
+    }
+  }
+
+  /**
+   * Ends the subscriptions, and closes the connection unless others need it.
+   * Calls that wait fail.
+   */
   close(): Promise<void> {
     this.#isClosed = true;
+    for (const subscription of [...this.#subscriptions]) subscription.end();
     this.#object.close();
-    this.#database?.close();
     return Promise.resolve();
   }
 
   /** Closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** An object of the server, or of another that the database knows. */
+  #reach(name: string): Reachable {
+    const objectKey = encodeText(name);
+    const shared = this.#shared;
+    const database = this.#databases && new Database(this.#databases, shared);
+    const direct = {
+      endpoints: this.#endpoint === undefined ? [] : [this.#endpoint],
+      objectKey,
+    };
+    const object = new RemoteObject(
+      (options) =>
+        database?.importDevice(name, options) ?? Promise.resolve(direct),
+      shared,
+    );
+    return {
+      object,
+      close() {
+        object.close();
+        database?.close();
+      },
+    };
+  }
+
+  #channel(admin: string): EventChannel {
+    const { clock, maxMessage } = this.#shared;
+    const { timeout } = this.#settings;
+    const { object, close } = this.#reach(admin);
+    const where = this.#databases ?? [this.#endpoint];
+    const server = `${JSON.stringify(where)} ${admin} ${maxMessage}`;
+    const options = { admin: object, clock, timeout, maxMessage };
+    return channelOf(server, options, close);
+  }
+
+  /** The value at the moment, as an event, where the events are of values. */
+  async #readEvent(
+    attribute: string,
+    type: EventType,
+  ): Promise<TangoEvent | undefined> {
+    if (type === "data-ready" || type === "interface-change") return undefined;
+    try {
+      return readingEvent(attribute, await this.readAttribute(attribute));
+    } catch (error) {
+      if (!(error instanceof DeviceError)) throw error;
+      return { attribute, errors: error.errors };
+    }
   }
 
   #narrow(value: unknown): unknown {
@@ -468,7 +604,7 @@ export class DeviceProxy implements AsyncDisposable {
       throw new Error(`Cannot ${doing} as the proxy is closed`);
     }
     try {
-      return await this.#object.call(operation, { signal, timeout });
+      return await this.#object.object.call(operation, { signal, timeout });
     } catch (error) {
       if (error instanceof ValueMismatch) {
         const { expected, value, isOutOfRange } = error;

@@ -12,5 +12,12 @@ export {
   type CallOptions,
   type ConnectOptions,
   DeviceProxy,
+  type SubscribeOptions,
 } from "./device_proxy.ts";
+export type {
+  EventType,
+  InterfaceChange,
+  TangoEvent,
+  TangoSubscription,
+} from "./device_event.ts";
 export * from "./tango_types.ts";
