@@ -11,7 +11,7 @@ import { test } from "@std/testing/bdd";
 import { execFile, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir, userInfo } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { beside, Child, freePort, PYTHON } from "./_child.ts";
@@ -363,7 +363,7 @@ async function startDatabaseIn(
     "--no-defaults",
     `--datadir=${join(folder, "data")}`,
     // Without it MariaDB refuses to run as root.
-    `--user=${userInfo().username}`,
+    ...(process.getuid?.() === 0 ? ["--user=root"] : []),
   ];
   await execute("/usr/bin/mariadb-install-db", [
     ...common,

@@ -13,6 +13,7 @@ is an integer of a type with 64 bits, `{"$float": "NaN"}` a number that is none,
 import base64
 import json
 import math
+import os
 import sys
 import threading
 
@@ -26,7 +27,6 @@ LONG = {
     CmdArgType.DevVarLong64Array,
     CmdArgType.DevVarULong64Array,
 }
-BYTES = {CmdArgType.DevVarCharArray}
 STATES = {CmdArgType.DevState, CmdArgType.DevVarStateArray}
 EVENTS = {
     "change": tango.EventType.CHANGE_EVENT,
@@ -47,7 +47,7 @@ def encode(value, kind=None):
         return {"$bytes": base64.b64encode(value).decode()}
     if isinstance(value, numpy.ndarray):
         return encode(value.tolist(), kind)
-    if isinstance(value, tango.DevState):
+    if isinstance(value, type(tango.DevState.ON)):
         return value.name
     if kind in STATES and isinstance(value, int):
         return tango.DevState.values[value].name
@@ -275,7 +275,4 @@ def main():
 if __name__ == "__main__":
     main()
     # No farewell: the library's may hang or crash.
-    sys.stdout.flush()
-    import os
-
     os._exit(0)

@@ -1,0 +1,9 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/** Starts a server, prints the number of its process, and hangs. */
+
+import { TangoServer } from "./_tango_server.ts";
+
+const server = await TangoServer.start("TangoTest", { isShared: true });
+console.log(`pid ${server.pid}`);
+setInterval(() => {}, 1000);
