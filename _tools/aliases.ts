@@ -8,11 +8,17 @@
  * @module
  */
 
-import { configuration, readJson } from "./files.ts";
+import {
+  configuration,
+  inPackage,
+  packageIn,
+  packages,
+  readJson,
+} from "./files.ts";
 
 /** Checks that a name means the same in all files that have it. */
 export function areAliasesAlike(): boolean {
-  const { name, exports, imports } = configuration();
+  const { imports } = configuration();
   const compat = readJson<{ imports: Record<string, string> }>(
     "compat/import_map.json",
   ).imports;
@@ -24,8 +30,11 @@ export function areAliasesAlike(): boolean {
   >("package.json");
 
   const expected: Record<string, string> = {};
-  for (const [key, path] of Object.entries(exports)) {
-    expected[name + key.slice(1)] = `.${path}`;
+  for (const directory of packages()) {
+    const { name, exports } = packageIn(directory);
+    for (const [key, path] of Object.entries(exports)) {
+      expected[name + key.slice(1)] = `../${inPackage(directory, path)}`;
+    }
   }
   for (const [key, target] of Object.entries(imports)) {
     if (target.startsWith("npm:")) expected[key] = target;

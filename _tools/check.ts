@@ -2,30 +2,63 @@
 
 /**
  * Checks everything about the sources that needs no test: format, lint, types,
- * documentation, that the package can be published and that browsers can run
- * it.
+ * documentation, that the packages can be published and that browsers can run
+ * the one in the root.
  *
  * @module
  */
 
 import { areAliasesAlike } from "./aliases.ts";
 import { checkBrowser } from "./browser.ts";
-import { configuration, find, modules } from "./files.ts";
+import {
+  exists,
+  find,
+  findTests,
+  fromRoot,
+  inPackage,
+  modules,
+  packageIn,
+  packages,
+} from "./files.ts";
 import { deno, run } from "./process.ts";
 import { resolution } from "./std.ts";
 import { check, end, sum, type Totals } from "./totals.ts";
 
+async function tryPublishing(): Promise<Totals[]> {
+  const all: Totals[] = [];
+  for (const directory of packages()) {
+    const published = await run(
+      deno,
+      ["publish", "--dry-run", "--allow-dirty"],
+      // From the root Deno publishes the package there and no other.
+      { cwd: fromRoot(directory) },
+    );
+    all.push(check(`publishing ${packageIn(directory).name}`, published));
+  }
+  return all;
+}
+
 /** Checks the sources. */
 export async function checkSources(): Promise<Totals> {
   const flags = await resolution();
-  const entryPoints = Object.values(configuration().exports);
+  const entryPoints = packages().flatMap((directory) =>
+    Object.values(packageIn(directory).exports).map((path) =>
+      inPackage(directory, path)
+    )
+  );
+  const allModules = packages().flatMap((directory) => modules(directory));
   const sources = [
-    ...modules(),
-    ...["_tools", "bench", "compat", "examples", "tests"].flatMap((directory) =>
+    ...allModules,
+    ...["_tools", "bench", "compat", "examples"].flatMap((directory) =>
       find(directory, ".ts")
     ),
+    ...findTests(".ts"),
   ];
-  const pages = [...find("docs", ".md"), "README.md"];
+  const pages = [
+    ...find("docs", ".md"),
+    ...packages().map((directory) => inPackage(directory, "README.md"))
+      .filter(exists),
+  ];
   return sum([
     check("format", await run(deno, ["fmt", "--check"])),
     check("lint", await run(deno, ["lint"])),
@@ -41,14 +74,11 @@ export async function checkSources(): Promise<Totals> {
         "-A",
         "--doc",
         ...flags,
-        ...modules(),
+        ...allModules,
         ...pages,
       ]),
     ),
-    check(
-      "publishing",
-      await run(deno, ["publish", "--dry-run", "--allow-dirty"]),
-    ),
+    ...await tryPublishing(),
     check("aliases", areAliasesAlike()),
     await checkBrowser(),
   ]);

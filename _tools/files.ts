@@ -39,12 +39,32 @@ export function find(directory: string, ending: string): string[] {
   return found.sort();
 }
 
-/** The modules of the package: all that lie in the root. */
-export function modules(): string[] {
-  return [...Deno.readDirSync(root)]
+/** The directories of the packages: the root, and the members it names. */
+export function packages(): string[] {
+  const { workspace } = readJson<{ workspace: string[] }>("deno.json");
+  return [".", ...workspace.map((path) => path.replace(/^\.\//, ""))];
+}
+
+/** A file of a package, as its path from the root. */
+export function inPackage(directory: string, path: string): string {
+  const inside = path.replace(/^\.\//, "");
+  return directory === "." ? inside : `${directory}/${inside}`;
+}
+
+/** The modules of a package: all that lie in its directory. */
+export function modules(directory = "."): string[] {
+  return [...Deno.readDirSync(new URL(`${directory}/`, root))]
     .map((entry) => entry.name)
     .filter((name) => name.endsWith(".ts"))
+    .map((name) => inPackage(directory, name))
     .sort();
+}
+
+/** The files of all packages' tests whose names end alike. */
+export function findTests(ending: string, below = "tests"): string[] {
+  return packages().flatMap((directory) =>
+    find(inPackage(directory, below), ending)
+  );
 }
 
 /** A JSON file of the repository. */
@@ -52,14 +72,24 @@ export function readJson<T>(path: string): T {
   return JSON.parse(Deno.readTextFileSync(new URL(path, root)));
 }
 
-/** The part of deno.json that the tools read. */
-export interface DenoConfiguration {
+/** The part of a package's deno.json that the tools read. */
+export interface PackageConfiguration {
   name: string;
+  version: string;
   exports: Record<string, string>;
+}
+
+/** The part of the root's deno.json that the tools read. */
+export interface DenoConfiguration extends PackageConfiguration {
   imports: Record<string, string>;
 }
 
-/** The configuration of Deno and of the package. */
+/** The configuration of Deno and of the package in the root. */
 export function configuration(): DenoConfiguration {
   return readJson("deno.json");
+}
+
+/** The configuration of a package. */
+export function packageIn(directory: string): PackageConfiguration {
+  return readJson(inPackage(directory, "deno.json"));
 }

@@ -1,14 +1,14 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 /**
- * Looks for memory leaks: runs tests/leaks on Deno, Node and Bun with the
- * garbage collector at hand. Each script prints `ok name` or `FAILED name` for
- * each of its checks and fails if one of them did.
+ * Looks for memory leaks: runs the scripts of tests/leaks on Deno, Node and Bun
+ * with the garbage collector at hand. Each script prints `ok name` or
+ * `FAILED name` for each of its checks and fails if one of them did.
  *
  * @module
  */
 
-import { find } from "./files.ts";
+import { findTests } from "./files.ts";
 import { install } from "./npm.ts";
 import { bun, deno, node24, read } from "./process.ts";
 import { resolution } from "./std.ts";
@@ -19,7 +19,7 @@ const limit = 180_000;
 
 async function countLeaks(program: string, args: string[]): Promise<Totals> {
   const all: Totals[] = [];
-  for (const file of find("tests/leaks", "_leak.ts")) {
+  for (const file of findTests("_leak.ts", "tests/leaks")) {
     console.log(file);
     const { success, text } = await read(program, [...args, file], { limit });
     console.log(text.trimEnd());

@@ -1,18 +1,18 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 /**
- * Tries the npm package: packs it, installs it in an empty project and imports
- * every entry point on Node and Bun.
+ * Tries the npm packages: packs them, installs them in an empty project and
+ * imports every entry point on Node and Bun.
  *
  * @module
  */
 
-import { configuration, fromRoot } from "./files.ts";
+import { configuration, fromRoot, packageIn, packages } from "./files.ts";
 import { install, npm } from "./npm.ts";
 import { bun, deno, node22, node24, run } from "./process.ts";
 import { check, end, sum, type Totals } from "./totals.ts";
 
-/** Tries the npm package. */
+/** Tries the npm packages. */
 export async function tryPackage(): Promise<Totals> {
   await install();
   const project = await Deno.makeTempDir();
@@ -23,19 +23,45 @@ export async function tryPackage(): Promise<Totals> {
   }
 }
 
-async function tryIn(project: string): Promise<Totals> {
-  const { name, exports } = configuration();
-  const tarball = `${project}/package.tgz`;
+/** Packs a package as npm wants it. */
+async function pack(directory: string, tarball: string): Promise<boolean> {
   const packed = await run(deno, [
     "pack",
     "--allow-dirty",
     // Source maps would hold the paths of this machine.
     "--no-source-maps",
     `--output=${tarball}`,
-  ]);
-  if (!packed) return check("package", false);
+  ], { cwd: fromRoot(directory) });
+  return packed && (directory === "." || await dependOnRoot(tarball));
+}
 
-  const names = Object.keys(exports).map((key) => name + key.slice(1));
+/** Says in a package that it needs that of the root: Deno does not. */
+async function dependOnRoot(tarball: string): Promise<boolean> {
+  const { name, version } = configuration();
+  const directory = await Deno.makeTempDir();
+  try {
+    if (!await run("tar", ["-xzf", tarball, "-C", directory])) return false;
+    const path = `${directory}/package/package.json`;
+    const content = JSON.parse(await Deno.readTextFile(path));
+    content.dependencies = { ...content.dependencies, [name]: `^${version}` };
+    const text = JSON.stringify(content, undefined, 2);
+    await Deno.writeTextFile(path, `${text}\n`);
+    return await run("tar", ["-czf", tarball, "-C", directory, "package"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+async function tryIn(project: string): Promise<Totals> {
+  const tarballs: string[] = [];
+  const names: string[] = [];
+  for (const directory of packages()) {
+    const { name, exports } = packageIn(directory);
+    const tarball = `${project}/${name.replace(/\W+/g, "_")}.tgz`;
+    if (!await pack(directory, tarball)) return check(`package ${name}`, false);
+    tarballs.push(tarball);
+    names.push(...Object.keys(exports).map((key) => name + key.slice(1)));
+  }
   await Deno.writeTextFile(`${project}/package.json`, '{ "private": true }');
   await Deno.writeTextFile(
     `${project}/types.ts`,
@@ -49,7 +75,7 @@ async function tryIn(project: string): Promise<Totals> {
       `${project}/${file}.mjs`,
     );
   }
-  await npm(["install", "--no-audit", "--no-fund", tarball], project);
+  await npm(["install", "--no-audit", "--no-fund", ...tarballs], project);
 
   const smoke = [`${project}/pack_smoke.mjs`, ...names];
   const thread = [`${project}/pack_thread.mjs`];

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { inPackage, packages } from "./files.ts";
 import { deno, run } from "./process.ts";
 import { remember } from "./results.ts";
 import { passedOn, resolution } from "./std.ts";
@@ -22,7 +23,7 @@ export async function testOnDeno(args: string[] = []): Promise<Totals> {
       ...flags,
       `--junit-path=${report}`,
       ...args,
-      "tests/",
+      ...packages().map((directory) => inPackage(directory, "tests/")),
     ])
   );
 }

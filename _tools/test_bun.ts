@@ -7,7 +7,7 @@
  * @module
  */
 
-import { find } from "./files.ts";
+import { findTests } from "./files.ts";
 import { install } from "./npm.ts";
 import { bun, run } from "./process.ts";
 import { countTests, end, type Totals } from "./totals.ts";
@@ -23,7 +23,7 @@ export async function testOnBun(args: string[] = []): Promise<Totals> {
       "--reporter=junit",
       `--reporter-outfile=${report}`,
       ...args,
-      ...find("tests", "_test.ts").map((file) => `./${file}`),
+      ...findTests("_test.ts").map((file) => `./${file}`),
     ])
   );
 }
