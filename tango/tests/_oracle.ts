@@ -102,6 +102,11 @@ export function toOracle(value: unknown): unknown {
   if (ArrayBuffer.isView(value)) {
     return Array.from(value as unknown as ArrayLike<number>, toOracle);
   }
+  if (typeof value === "object" && value !== null) {
+    return Object.fromEntries(
+      Object.entries(value).map(([key, one]) => [key, toOracle(one)]),
+    );
+  }
   return value;
 }
 

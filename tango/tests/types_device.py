@@ -178,7 +178,7 @@ class TypesDevice(Device):
             self.set_change_event(name, True, False)
             self.set_archive_event(name, True, False)
         for name in TYPES:
-            for form in ("Scalar", "Spectrum", "Image"):
+            for form in ("Scalar", "Spectrum", "Image", "Empty"):
                 self.set_change_event(name + form, True, False)
         self.set_data_ready_event("Pushed", True)
         for name in ("DevEnumScalar", "Failing", "Invalid"):
