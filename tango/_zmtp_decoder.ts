@@ -12,6 +12,7 @@ import {
   GREETING_SIZE,
   LONG,
   MORE,
+  VERSION_OFFSET,
   ZmtpError,
   type ZmtpGreeting,
   type ZmtpMetadata,
@@ -143,8 +144,11 @@ export class ZmtpDecoder {
    */
   end(): void {
     if (this.#isBroken) return;
+    // A peer that requires security leaves when it has read our greeting.
     const where = this.#phase === "greeting"
-      ? "the greeting"
+      ? this.#headLength < VERSION_OFFSET
+        ? "the greeting"
+        : "the greeting, as one that requires a security mechanism does"
       : this.#headLength > 0
       ? "a frame"
       : this.#frames.length > 0

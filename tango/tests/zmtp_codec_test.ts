@@ -9,6 +9,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { Buffer } from "node:buffer";
 import * as fc from "fast-check";
 import {
   concatenate,
@@ -81,8 +82,7 @@ const hex = (bytes: Uint8Array): string =>
 
 // Of large arrays `assertEquals` is slow.
 const isSame = (one: Uint8Array, other: Uint8Array): boolean =>
-  one.length === other.length &&
-  one.every((byte, index) => byte === other[index]);
+  Buffer.compare(one, other) === 0;
 
 const frame = fc.uint8Array({ maxLength: 300 });
 const message = fc.array(frame, { minLength: 1, maxLength: 5 });
@@ -281,6 +281,11 @@ test("ZmtpDecoder says where it was when the end came", () => {
       "in the middle of the greeting",
     );
   }
+  assertThrows(
+    () => endAfter(whole.slice(0, 10)),
+    ZmtpError,
+    "as one that requires a security mechanism does",
+  );
   for (const missing of [1, 2, 3, 4]) {
     assertThrows(
       () => endAfter(whole.slice(0, -missing)),

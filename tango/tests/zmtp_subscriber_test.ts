@@ -28,6 +28,7 @@ import {
   type ZmtpSubscriberOptions,
 } from "../_zmtp_subscriber.ts";
 import { Awaited } from "./_awaited.ts";
+import { type Own, owning, owningTest } from "./_owning.ts";
 import {
   bytesOf,
   textOf,
@@ -72,206 +73,222 @@ class Reader extends ZmtpSubscriber {
 
 /** A publisher and a subscriber that is connected to it. */
 async function connected(
+  own: Own,
   ...topics: string[]
-): Promise<{ publisher: ZmtpPublisher; reader: Reader } & AsyncDisposable> {
-  const publisher = await ZmtpPublisher.listen();
-  const reader = new Reader();
+): Promise<{ publisher: ZmtpPublisher; reader: Reader }> {
+  const publisher = own(await ZmtpPublisher.listen());
+  const reader = own(new Reader());
   for (const topic of topics) reader.subscribe(topic);
   await reader.connect(HOST, publisher.port);
   for (const topic of topics) await publisher.logged(`+${topic}`);
-  return {
-    publisher,
-    reader,
-    async [Symbol.asyncDispose](): Promise<void> {
-      await reader.close();
-      await publisher[Symbol.asyncDispose]();
-    },
-  };
+  return { publisher, reader };
 }
 
 /**
  * Connects to a publisher that does something wrong, disturbs it when its log
  * has a line, and gives the error that the subscriber ends with.
  */
-async function failureWith(
+function failureWith(
   options: ZmtpPublisherOptions,
   line = "connect",
   disturb: (publisher: ZmtpPublisher) => void = () => {},
 ): Promise<ZmtpError> {
-  await using publisher = await ZmtpPublisher.listen(options);
-  const clock = new CountingClock(systemClock);
-  const controller = new CountingController();
-  await using reader = new Reader();
-  const { signal } = controller;
-  const connection = reader.connect(HOST, publisher.port, { clock, signal });
-  const failure = assertRejects(() => connection, ZmtpError);
-  await publisher.logged(line);
-  disturb(publisher);
-  const error = await failure;
-  assertStringIncludes(
-    error.message,
-    `Cannot connect to 127.0.0.1:${publisher.port}: `,
-  );
-  assertStrictEquals(await reader.closed, error);
-  assert(reader.isClosed);
-  assertEquals([clock.timers, controller.listeners], [0, 0]);
-  await reader.close();
-  await publisher.logged("close");
-  return error;
+  return owning(async (own) => {
+    const publisher = own(await ZmtpPublisher.listen(options));
+    const clock = new CountingClock(systemClock);
+    const controller = new CountingController();
+    const reader = own(new Reader());
+    const { signal } = controller;
+    const connection = reader.connect(HOST, publisher.port, { clock, signal });
+    const failure = assertRejects(() => connection, ZmtpError);
+    await publisher.logged(line);
+    disturb(publisher);
+    const error = await failure;
+    assertStringIncludes(
+      error.message,
+      `Cannot connect to 127.0.0.1:${publisher.port}: `,
+    );
+    assertStrictEquals(await reader.closed, error);
+    assert(reader.isClosed);
+    assertEquals([clock.timers, controller.listeners], [0, 0]);
+    await reader.close();
+    await publisher.logged("close");
+    return error;
+  });
 }
 
 const nothing = new Uint8Array(0);
 
-test("ZmtpSubscriber sends the topics told before, and gives messages in order", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  await using reader = new Reader();
-  reader.subscribe("a");
-  reader.subscribe("b");
-  assertFalse(reader.isReady);
-  await reader.connect(HOST, publisher.port);
-  assert(reader.isReady);
-  await publisher.logged("+b");
-  assertEquals(publisher.log, ["connect", "READY SUB", "+a", "+b"]);
-  const expected: string[] = [];
-  for (let index = 0; index < 1000; index++) {
-    publisher.publish(`${"abc"[index % 3]}/${index}`, "", "x".repeat(index));
-    if (index % 3 < 2) {
-      expected.push(`${"abc"[index % 3]}/${index}||${"x".repeat(index)}`);
+owningTest(
+  "ZmtpSubscriber sends the topics told before, and gives messages in order",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen());
+    const reader = own(new Reader());
+    reader.subscribe("a");
+    reader.subscribe("b");
+    assertFalse(reader.isReady);
+    await reader.connect(HOST, publisher.port);
+    assert(reader.isReady);
+    await publisher.logged("+b");
+    assertEquals(publisher.log, ["connect", "READY SUB", "+a", "+b"]);
+    const expected: string[] = [];
+    for (let index = 0; index < 1000; index++) {
+      publisher.publish(`${"abc"[index % 3]}/${index}`, "", "x".repeat(index));
+      if (index % 3 < 2) {
+        expected.push(`${"abc"[index % 3]}/${index}||${"x".repeat(index)}`);
+      }
     }
-  }
-  await reader.received(expected.length);
-  assertEquals(reader.messages, expected);
-});
+    await reader.received(expected.length);
+    assertEquals(reader.messages, expected);
+  },
+);
 
-test("ZmtpSubscriber counts topics and sends the first and the last call", async () => {
-  await using rig = await connected("before", "before");
-  const { publisher, reader } = rig;
-  reader.subscribe("a");
-  reader.subscribe("a");
-  reader.unsubscribe("a");
-  reader.unsubscribe("never");
-  reader.unsubscribe("before");
-  reader.subscribe("b");
-  reader.unsubscribe("a");
-  reader.unsubscribe("a");
-  reader.unsubscribe("before");
-  reader.subscribe("end");
-  await publisher.logged("+end");
-  assertEquals(publisher.log.slice(2), [
-    "+before",
-    "+a",
-    "+b",
-    "-a",
-    "-before",
-    "+end",
-  ]);
-});
+owningTest(
+  "ZmtpSubscriber counts topics and sends the first and the last call",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "before", "before");
+    reader.subscribe("a");
+    reader.subscribe("a");
+    reader.unsubscribe("a");
+    reader.unsubscribe("never");
+    reader.unsubscribe("before");
+    reader.subscribe("b");
+    reader.unsubscribe("a");
+    reader.unsubscribe("a");
+    reader.unsubscribe("before");
+    reader.subscribe("end");
+    await publisher.logged("+end");
+    assertEquals(publisher.log.slice(2), [
+      "+before",
+      "+a",
+      "+b",
+      "-a",
+      "-before",
+      "+end",
+    ]);
+  },
+);
 
-test("ZmtpSubscriber sends no topic that was taken back before the handshake", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  await using reader = new Reader();
-  reader.subscribe("a");
-  reader.subscribe("b");
-  reader.unsubscribe("a");
-  await reader.connect(HOST, publisher.port);
-  await publisher.logged("+b");
-  assertEquals(publisher.log, ["connect", "READY SUB", "+b"]);
-});
+owningTest(
+  "ZmtpSubscriber sends no topic that was taken back before the handshake",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen());
+    const reader = own(new Reader());
+    reader.subscribe("a");
+    reader.subscribe("b");
+    reader.unsubscribe("a");
+    await reader.connect(HOST, publisher.port);
+    await publisher.logged("+b");
+    assertEquals(publisher.log, ["connect", "READY SUB", "+b"]);
+  },
+);
 
-test("ZmtpSubscriber waits for a slow handshake, byte by byte", async () => {
-  await using publisher = await ZmtpPublisher.listen({ greeting: nothing });
-  await using reader = new Reader();
-  reader.subscribe("");
-  const connection = reader.connect(HOST, publisher.port);
-  await publisher.logged("connect");
-  const handshake = concatenate([
-    encodeGreeting({ version: [3, 1] }),
-    encodeReady({ "Socket-Type": "PUB" }),
-  ]);
-  for (const byte of handshake) {
-    publisher.send(Uint8Array.of(byte));
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
-  await connection;
-  await publisher.logged("+");
-  publisher.publish("hello");
-  await reader.received(1);
-});
-
-test("ZmtpSubscriber gives up a handshake that takes too long", async () => {
-  const half = encodeGreeting().slice(0, 30);
-  const faults: ZmtpPublisherOptions[] = [
-    { greeting: nothing },
-    { greeting: half },
-    { ready: nothing },
-    { ready: encodeReady({ "Socket-Type": "PUB" }).slice(0, 9) },
-  ];
-  for (const fault of faults) {
-    await using publisher = await ZmtpPublisher.listen(fault);
-    const clock = new ManualClock();
-    const reader = new Reader();
-    const connection = reader.connect(HOST, publisher.port, { clock });
-    const failure = assertRejects(
-      () => connection,
-      ZmtpError,
-      "no answer after 3000 ms",
-    );
+owningTest(
+  "ZmtpSubscriber waits for a slow handshake, byte by byte",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen({ greeting: nothing }));
+    const reader = own(new Reader());
+    reader.subscribe("");
+    const connection = reader.connect(HOST, publisher.port);
     await publisher.logged("connect");
-    await clock.advance(2999);
-    assertFalse(reader.isClosed);
-    await clock.advance(1);
-    const { cause } = await failure;
-    assertInstanceOf(cause, DOMException);
-    assertEquals(cause.name, "TimeoutError");
+    const handshake = concatenate([
+      encodeGreeting({ version: [3, 1] }),
+      encodeReady({ "Socket-Type": "PUB" }),
+    ]);
+    for (const byte of handshake) {
+      publisher.send(Uint8Array.of(byte));
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    await connection;
+    await publisher.logged("+");
+    publisher.publish("hello");
+    await reader.received(1);
+  },
+);
+
+owningTest(
+  "ZmtpSubscriber gives up a handshake that takes too long",
+  async (own) => {
+    const half = encodeGreeting().slice(0, 30);
+    const faults: ZmtpPublisherOptions[] = [
+      { greeting: nothing },
+      { greeting: half },
+      { ready: nothing },
+      { ready: encodeReady({ "Socket-Type": "PUB" }).slice(0, 9) },
+    ];
+    for (const fault of faults) {
+      const publisher = own(await ZmtpPublisher.listen(fault));
+      const clock = new ManualClock();
+      const reader = new Reader();
+      const connection = reader.connect(HOST, publisher.port, { clock });
+      const failure = assertRejects(
+        () => connection,
+        ZmtpError,
+        "no answer after 3000 ms",
+      );
+      await publisher.logged("connect");
+      await clock.advance(2999);
+      assertFalse(reader.isClosed);
+      await clock.advance(1);
+      const { cause } = await failure;
+      assertInstanceOf(cause, DOMException);
+      assertEquals(cause.name, "TimeoutError");
+      assertEquals(clock.pending, []);
+      await publisher.logged("close");
+      await reader.close();
+    }
+  },
+);
+
+owningTest(
+  "ZmtpSubscriber keeps no timer when it is connected",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen());
+    const reader = own(new Reader());
+    const clock = new ManualClock();
+    await reader.connect(HOST, publisher.port, { clock, timeout: 10 });
     assertEquals(clock.pending, []);
-    await publisher.logged("close");
-    await reader.close();
-  }
-});
+    const another = own(new Reader());
+    await another.connect(HOST, publisher.port, { clock, timeout: Infinity });
+    assertEquals(clock.pending, []);
+  },
+);
 
-test("ZmtpSubscriber keeps no timer when it is connected", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  await using reader = new Reader();
-  const clock = new ManualClock();
-  await reader.connect(HOST, publisher.port, { clock, timeout: 10 });
-  assertEquals(clock.pending, []);
-  await using another = new Reader();
-  await another.connect(HOST, publisher.port, { clock, timeout: Infinity });
-  assertEquals(clock.pending, []);
-});
+owningTest(
+  "ZmtpSubscriber obeys a signal while it connects, and not after",
+  async (own) => {
+    const silent = own(await ZmtpPublisher.listen({ greeting: nothing }));
+    const publisher = own(await ZmtpPublisher.listen());
+    const controller = new CountingController();
+    const { signal } = controller;
+    const connectedReader = own(new Reader());
+    connectedReader.subscribe("");
+    await connectedReader.connect(HOST, publisher.port, { signal });
+    assertEquals(controller.listeners, 0);
 
-test("ZmtpSubscriber obeys a signal while it connects, and not after", async () => {
-  await using silent = await ZmtpPublisher.listen({ greeting: nothing });
-  await using publisher = await ZmtpPublisher.listen();
-  const controller = new CountingController();
-  const { signal } = controller;
-  await using connectedReader = new Reader();
-  connectedReader.subscribe("");
-  await connectedReader.connect(HOST, publisher.port, { signal });
-  assertEquals(controller.listeners, 0);
+    const waiting = new Reader();
+    const clock = new ManualClock();
+    const connection = waiting.connect(HOST, silent.port, { signal, clock });
+    await silent.logged("connect");
+    controller.abort("dawn");
+    assertEquals(await connection.catch((reason) => reason), "dawn");
+    assertEquals(await waiting.closed, "dawn");
+    assertEquals([controller.listeners, clock.pending], [0, []]);
+    await silent.logged("close");
+    await waiting.close();
 
-  const waiting = new Reader();
-  const clock = new ManualClock();
-  const connection = waiting.connect(HOST, silent.port, { signal, clock });
-  await silent.logged("connect");
-  controller.abort("dawn");
-  assertEquals(await connection.catch((reason) => reason), "dawn");
-  assertEquals(await waiting.closed, "dawn");
-  assertEquals([controller.listeners, clock.pending], [0, []]);
-  await silent.logged("close");
-  await waiting.close();
+    const late = new Reader();
+    const refusal = late.connect(HOST, silent.port, { signal, clock });
+    assertEquals(await refusal.catch((reason) => reason), "dawn");
+    assertEquals(await late.closed, "dawn");
+    assertEquals([controller.listeners, clock.pending], [0, []]);
+    await late.close();
 
-  const late = new Reader();
-  const refusal = late.connect(HOST, silent.port, { signal, clock });
-  assertEquals(await refusal.catch((reason) => reason), "dawn");
-  assertEquals(await late.closed, "dawn");
-  assertEquals([controller.listeners, clock.pending], [0, []]);
-  await late.close();
-
-  await publisher.logged("+");
-  publisher.publish("still");
-  await connectedReader.received(1);
-});
+    await publisher.logged("+");
+    publisher.publish("still");
+    await connectedReader.received(1);
+  },
+);
 
 test("ZmtpSubscriber refuses a peer that is no publisher of ZMTP 3.0 without security", async () => {
   const faults: [ZmtpPublisherOptions, string][] = [
@@ -306,10 +323,10 @@ test("ZmtpSubscriber says so when the peer leaves during the handshake", async (
   assertStringIncludes(whole.message, "the peer closed the connection");
 });
 
-test("ZmtpSubscriber connects to an XPUB, by a name too", async () => {
+owningTest("ZmtpSubscriber connects to an XPUB, by a name too", async (own) => {
   const ready = encodeReady({ Identity: "me", "socket-TYPE": "XPUB" });
-  await using publisher = await ZmtpPublisher.listen({ ready });
-  await using reader = new Reader();
+  const publisher = own(await ZmtpPublisher.listen({ ready }));
+  const reader = own(new Reader());
   await reader.connect("localhost", publisher.port);
   assert(reader.isReady);
 });
@@ -334,37 +351,40 @@ test("ZmtpSubscriber says so when nobody listens", async () => {
   }
 });
 
-test("ZmtpSubscriber gives what came before the peer closed, and says so", async () => {
-  await using rig = await connected("a");
-  const { publisher, reader } = rig;
-  publisher.publish("a", "last");
-  publisher.end();
-  const error = await reader.closed;
-  assertInstanceOf(error, ZmtpError);
-  assertEquals(
-    error.message,
-    `Lost the connection to ${HOST}:${publisher.port}: the peer closed the connection`,
-  );
-  assertEquals(reader.messages, ["a|last"]);
-  await publisher.logged("close");
-});
+owningTest(
+  "ZmtpSubscriber gives what came before the peer closed, and says so",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    publisher.publish("a", "last");
+    publisher.end();
+    const error = await reader.closed;
+    assertInstanceOf(error, ZmtpError);
+    assertEquals(
+      error.message,
+      `Lost the connection to ${HOST}:${publisher.port}: the peer closed the connection`,
+    );
+    assertEquals(reader.messages, ["a|last"]);
+    await publisher.logged("close");
+  },
+);
 
-test("ZmtpSubscriber does not take half a message for one", async () => {
-  await using rig = await connected("a");
-  const { publisher, reader } = rig;
-  const message = encodeMessage([bytesOf("a"), bytesOf("value")]);
-  publisher.send(concatenate([message, message.slice(0, -1)]));
-  publisher.end();
-  const error = await reader.closed;
-  assertInstanceOf(error, ZmtpError);
-  assertStringIncludes(error.message, "ended in the middle of a frame");
-  assertInstanceOf(error.cause, ZmtpError);
-  assertEquals(reader.messages, ["a|value"]);
-});
+owningTest(
+  "ZmtpSubscriber does not take half a message for one",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    const message = encodeMessage([bytesOf("a"), bytesOf("value")]);
+    publisher.send(concatenate([message, message.slice(0, -1)]));
+    publisher.end();
+    const error = await reader.closed;
+    assertInstanceOf(error, ZmtpError);
+    assertStringIncludes(error.message, "ended in the middle of a frame");
+    assertInstanceOf(error.cause, ZmtpError);
+    assertEquals(reader.messages, ["a|value"]);
+  },
+);
 
-test("ZmtpSubscriber says so when the connection breaks", async () => {
-  await using rig = await connected("a");
-  const { publisher, reader } = rig;
+owningTest("ZmtpSubscriber says so when the connection breaks", async (own) => {
+  const { publisher, reader } = await connected(own, "a");
   publisher.reset();
   const error = await reader.closed;
   assertInstanceOf(error, ZmtpError);
@@ -372,60 +392,70 @@ test("ZmtpSubscriber says so when the connection breaks", async () => {
   await reader.close();
 });
 
-test("ZmtpSubscriber ends at garbage, after the messages before it", async () => {
-  await using rig = await connected("a");
-  const { publisher, reader } = rig;
-  publisher.send(concatenate([
-    encodeMessage([bytesOf("a")]),
-    Uint8Array.of(255, 255),
-    encodeMessage([bytesOf("b")]),
-  ]));
-  const error = await reader.closed;
-  assertInstanceOf(error, ZmtpError);
-  assertStringIncludes(error.message, "the flags 255");
-  assertEquals(reader.messages, ["a"]);
-  await publisher.logged("close");
-});
+owningTest(
+  "ZmtpSubscriber ends at garbage, after the messages before it",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    publisher.send(concatenate([
+      encodeMessage([bytesOf("a")]),
+      Uint8Array.of(255, 255),
+      encodeMessage([bytesOf("b")]),
+    ]));
+    const error = await reader.closed;
+    assertInstanceOf(error, ZmtpError);
+    assertStringIncludes(error.message, "the flags 255");
+    assertEquals(reader.messages, ["a"]);
+    await publisher.logged("close");
+  },
+);
 
-test("ZmtpSubscriber ends at a message that is too large", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  await using reader = new Reader();
-  reader.subscribe("");
-  await reader.connect(HOST, publisher.port, { maxMessage: 1000 });
-  await publisher.logged("+");
-  publisher.publish("a".repeat(1000));
-  publisher.publish("a".repeat(1001));
-  const error = await reader.closed;
-  assertInstanceOf(error, ZmtpError);
-  assertStringIncludes(error.message, "a frame of 1001 bytes");
-  assertEquals(reader.messages.length, 1);
-});
+owningTest(
+  "ZmtpSubscriber ends at a message that is too large",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen());
+    const reader = own(new Reader());
+    reader.subscribe("");
+    await reader.connect(HOST, publisher.port, { maxMessage: 1000 });
+    await publisher.logged("+");
+    publisher.publish("a".repeat(1000));
+    publisher.publish("a".repeat(1001));
+    const error = await reader.closed;
+    assertInstanceOf(error, ZmtpError);
+    assertStringIncludes(error.message, "a frame of 1001 bytes");
+    assertEquals(reader.messages.length, 1);
+  },
+);
 
-test("ZmtpSubscriber gives no message after its end, not of the same chunk either", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  const reader = new Reader((message) => {
-    if (message === "2") reader.close();
-  });
-  reader.subscribe("");
-  await reader.connect(HOST, publisher.port);
-  await publisher.logged("+");
-  publisher.send(
-    concatenate(
-      ["1", "2", "3", "4"].map((text) => encodeMessage([bytesOf(text)])),
-    ),
-  );
-  assertEquals(await reader.closed, undefined);
-  await publisher.logged("close");
-  await reader.close();
-  assertEquals(reader.messages, ["1", "2"]);
-});
+owningTest(
+  "ZmtpSubscriber gives no message after its end, not of the same chunk either",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen());
+    const reader = new Reader((message) => {
+      if (message === "2") reader.close();
+    });
+    reader.subscribe("");
+    await reader.connect(HOST, publisher.port);
+    await publisher.logged("+");
+    publisher.send(
+      concatenate(
+        ["1", "2", "3", "4"].map((text) => encodeMessage([bytesOf(text)])),
+      ),
+    );
+    assertEquals(await reader.closed, undefined);
+    await publisher.logged("close");
+    await reader.close();
+    assertEquals(reader.messages, ["1", "2"]);
+  },
+);
 
-test("ZmtpSubscriber ends with what its callback throws", async () => {
-  await using publisher = await ZmtpPublisher.listen();
+owningTest("ZmtpSubscriber ends with what its callback throws", async (own) => {
+  const publisher = own(await ZmtpPublisher.listen());
   const oops = new RangeError("oops");
-  await using reader = new Reader(() => {
-    throw oops;
-  });
+  const reader = own(
+    new Reader(() => {
+      throw oops;
+    }),
+  );
   reader.subscribe("");
   await reader.connect(HOST, publisher.port);
   await publisher.logged("+");
@@ -437,33 +467,37 @@ test("ZmtpSubscriber ends with what its callback throws", async () => {
   await publisher.logged("close");
 });
 
-test("ZmtpSubscriber answers a PING and ignores commands it does not know", async () => {
-  await using rig = await connected("a");
-  const { publisher, reader } = rig;
-  publisher.send(concatenate([
-    encodeCommand("PING", concatenate([Uint8Array.of(0, 9), bytesOf("1st")])),
-    encodeCommand("NEWS", bytesOf("?")),
-    encodeCommand("PING", Uint8Array.of(0, 0)),
-  ]));
-  await publisher.logged("PONG ");
-  assertEquals(publisher.log.slice(-2), ["PONG 1st", "PONG "]);
-  assert(reader.isReady);
-});
+owningTest(
+  "ZmtpSubscriber answers a PING and ignores commands it does not know",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    publisher.send(concatenate([
+      encodeCommand("PING", concatenate([Uint8Array.of(0, 9), bytesOf("1st")])),
+      encodeCommand("NEWS", bytesOf("?")),
+      encodeCommand("PING", Uint8Array.of(0, 0)),
+    ]));
+    await publisher.logged("PONG ");
+    assertEquals(publisher.log.slice(-2), ["PONG 1st", "PONG "]);
+    assert(reader.isReady);
+  },
+);
 
-test("ZmtpSubscriber ends when a peer PINGs and does not read", async () => {
-  await using rig = await connected("a");
-  const { publisher, reader } = rig;
-  publisher.pause();
-  const ping = encodeCommand("PING", new Uint8Array(18));
-  const pings = concatenate(Array.from({ length: 40_000 }, () => ping));
-  for (let round = 0; round < 25; round++) publisher.send(pings);
-  const error = await reader.closed;
-  assertInstanceOf(error, ZmtpError);
-  assertStringIncludes(error.message, "does not read");
-});
+owningTest(
+  "ZmtpSubscriber ends when a peer PINGs and does not read",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    publisher.pause();
+    const ping = encodeCommand("PING", new Uint8Array(18));
+    const pings = concatenate(Array.from({ length: 40_000 }, () => ping));
+    for (let round = 0; round < 25; round++) publisher.send(pings);
+    const error = await reader.closed;
+    assertInstanceOf(error, ZmtpError);
+    assertStringIncludes(error.message, "does not read");
+  },
+);
 
-test("ZmtpSubscriber closes while it connects", async () => {
-  await using publisher = await ZmtpPublisher.listen({ ready: nothing });
+owningTest("ZmtpSubscriber closes while it connects", async (own) => {
+  const publisher = own(await ZmtpPublisher.listen({ ready: nothing }));
   const clock = new ManualClock();
   const reader = new Reader();
   const connection = reader.connect(HOST, publisher.port, { clock });
@@ -487,31 +521,32 @@ test("ZmtpSubscriber closes while it connects", async () => {
   assertEquals(clock.pending, []);
 });
 
-test("ZmtpSubscriber closes once, whoever calls, and is not used again", async () => {
-  const rig = await connected("a");
-  const { publisher, reader } = rig;
-  await assertRejects(
-    () => reader.connect(HOST, publisher.port),
-    ZmtpError,
-    "used already",
-  );
-  assert(reader.isReady);
-  await Promise.all([reader.close(), reader.close()]);
-  await reader[Symbol.asyncDispose]();
-  assertEquals(await reader.closed, undefined);
-  reader.subscribe("b");
-  reader.unsubscribe("b");
-  await assertRejects(() => reader.connect(HOST, publisher.port), ZmtpError);
-  await publisher.logged("close");
-  await rig[Symbol.asyncDispose]();
-  const idle = new Reader();
-  await idle.close();
-  assertEquals(await idle.closed, undefined);
-  await assertRejects(() => idle.connect(HOST, 1), ZmtpError);
-});
+owningTest(
+  "ZmtpSubscriber closes once, whoever calls, and is not used again",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    await assertRejects(
+      () => reader.connect(HOST, publisher.port),
+      ZmtpError,
+      "used already",
+    );
+    assert(reader.isReady);
+    await Promise.all([reader.close(), reader.close()]);
+    await reader[Symbol.asyncDispose]();
+    assertEquals(await reader.closed, undefined);
+    reader.subscribe("b");
+    reader.unsubscribe("b");
+    await assertRejects(() => reader.connect(HOST, publisher.port), ZmtpError);
+    await publisher.logged("close");
+    const idle = new Reader();
+    await idle.close();
+    assertEquals(await idle.closed, undefined);
+    await assertRejects(() => idle.connect(HOST, 1), ZmtpError);
+  },
+);
 
-test("ZmtpSubscriber lets go when a clock throws", async () => {
-  await using publisher = await ZmtpPublisher.listen();
+owningTest("ZmtpSubscriber lets go when a clock throws", async (own) => {
+  const publisher = own(await ZmtpPublisher.listen());
   const oops = new Error("no time");
   const clock = {
     now: () => 0,
@@ -572,17 +607,20 @@ test("ZmtpSubscriber checks its arguments", async () => {
   await reader.close();
 });
 
-test("ZmtpSubscriber keeps the process alive unless told otherwise", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  const run = (ref: boolean) =>
-    runModule(
-      new URL("./_zmtp_program.ts", import.meta.url),
-      `${publisher.port}`,
-      `${ref}`,
-    );
-  assertEquals(await run(false), { code: 0, stdout: "ready\n" });
-  const staying = run(true);
-  await publisher.logged("+true");
-  publisher.publish("true", "go");
-  assertEquals(await staying, { code: 0, stdout: "ready\ntrue|go\n" });
-});
+owningTest(
+  "ZmtpSubscriber keeps the process alive unless told otherwise",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen());
+    const run = (ref: boolean) =>
+      runModule(
+        new URL("./_zmtp_program.ts", import.meta.url),
+        `${publisher.port}`,
+        `${ref}`,
+      );
+    assertEquals(await run(false), { code: 0, stdout: "ready\n" });
+    const staying = run(true);
+    await publisher.logged("+true");
+    publisher.publish("true", "go");
+    assertEquals(await staying, { code: 0, stdout: "ready\ntrue|go\n" });
+  },
+);
