@@ -219,7 +219,8 @@ owningTest(
     for (const fault of faults) {
       const publisher = own(await ZmtpPublisher.listen(fault));
       const clock = new ManualClock();
-      const reader = new Reader();
+      const ref = fault.ready === undefined;
+      const reader = new Reader(() => {}, { ref });
       const connection = reader.connect(HOST, publisher.port, { clock });
       const failure = assertRejects(
         () => connection,
@@ -227,6 +228,7 @@ owningTest(
         "no answer after 3000 ms",
       );
       await publisher.logged("connect");
+      assertEquals(clock.pending, [{ deadline: 3000, ref }]);
       await clock.advance(2999);
       assertFalse(reader.isClosed);
       await clock.advance(1);
