@@ -71,15 +71,14 @@ const MOST_UNSENT = 1024 * 1024;
 
 const PUBLISHERS: readonly unknown[] = ["PUB", "XPUB"];
 
-/** What an error of the system says; the one for several addresses is empty. */
+/** What an error says; that of the system for several addresses is empty. */
 function describe(error: unknown): string {
-  const { message, code, errors } = error as Partial<NodeJS.ErrnoException> & {
-    errors?: unknown;
-  };
-  if (message) return message;
-  return Array.isArray(errors) && errors.length > 0
-    ? describe(errors[0])
-    : String(code ?? error);
+  if (!(error instanceof Error)) return `${typeof error} thrown`;
+  if (error.message !== "") return error.message;
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return describe(error.errors[0]);
+  }
+  return error.name;
 }
 
 function checkPublisher(metadata: ZmtpMetadata): void {
@@ -277,6 +276,7 @@ export class ZmtpSubscriber implements AsyncDisposable {
   }
 
   #receive(chunk: Uint8Array): void {
+    if (this.isClosed) return;
     const decoder = this.#decoder;
     try {
       decoder.push(chunk);
@@ -349,19 +349,21 @@ export class ZmtpSubscriber implements AsyncDisposable {
   #end(reason: unknown, refusal: unknown = reason): void {
     if (this.isClosed) return;
     this.#state = "closed";
-    this.#letGo();
     this.#decoder = new ZmtpDecoder();
     this.#connected.reject(refusal);
     this.#closed.resolve(reason);
     if (this.#socket === undefined) this.#released.resolve();
     else this.#socket.destroy();
+    // The last, because a clock of the user's may throw here.
+    this.#letGo();
   }
 
   /** Lets go of the signal and of the timer. */
   #letGo(): void {
     this.#forgetSignal?.();
     this.#forgetSignal = undefined;
-    this.#cancelTimer?.();
+    const cancel = this.#cancelTimer;
     this.#cancelTimer = undefined;
+    cancel?.();
   }
 }

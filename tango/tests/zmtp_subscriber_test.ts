@@ -452,21 +452,23 @@ owningTest(
 
 owningTest("ZmtpSubscriber ends with what its callback throws", async (own) => {
   const publisher = own(await ZmtpPublisher.listen());
-  const oops = new RangeError("oops");
-  const reader = own(
-    new Reader(() => {
-      throw oops;
-    }),
-  );
-  reader.subscribe("");
-  await reader.connect(HOST, publisher.port);
-  await publisher.logged("+");
-  publisher.publish("a");
-  const error = await reader.closed;
-  assertInstanceOf(error, ZmtpError);
-  assertStringIncludes(error.message, "Lost the connection");
-  assertStrictEquals(error.cause, oops);
-  await publisher.logged("close");
+  const reasons = [new RangeError("oops"), null, Object.create(null)];
+  for (const [index, reason] of reasons.entries()) {
+    const reader = own(
+      new Reader(() => {
+        throw reason;
+      }),
+    );
+    reader.subscribe("");
+    await reader.connect(HOST, publisher.port);
+    await publisher.logged("+", index + 1);
+    publisher.publish("a");
+    const error = await reader.closed;
+    assertInstanceOf(error, ZmtpError);
+    assertStringIncludes(error.message, "Lost the connection");
+    assertStrictEquals(error.cause, reason);
+    await publisher.logged("close", index + 1);
+  }
 });
 
 owningTest(
@@ -550,23 +552,23 @@ owningTest(
 owningTest("ZmtpSubscriber lets go when a clock throws", async (own) => {
   const publisher = own(await ZmtpPublisher.listen());
   const oops = new Error("no time");
-  const clock = {
-    now: () => 0,
-    setTimer: () => {
-      throw oops;
-    },
+  const fail = (): never => {
+    throw oops;
   };
-  const controller = new CountingController();
-  const reader = new Reader();
-  const { signal } = controller;
-  const error = await assertRejects(
-    () => reader.connect(HOST, publisher.port, { clock, signal }),
-    ZmtpError,
-    "no time",
-  );
-  assertStrictEquals(error.cause, oops);
-  assertEquals(controller.listeners, 0);
-  await reader.close();
+  for (const setTimer of [fail, () => fail]) {
+    const clock = { now: () => 0, setTimer };
+    const controller = new CountingController();
+    const reader = new Reader();
+    const { signal } = controller;
+    const error = await assertRejects(
+      () => reader.connect(HOST, publisher.port, { clock, signal }),
+      ZmtpError,
+      "no time",
+    );
+    assertStrictEquals(error.cause, oops);
+    assertEquals(controller.listeners, 0);
+    await reader.close();
+  }
 });
 
 test("ZmtpSubscriber checks its arguments", async () => {
