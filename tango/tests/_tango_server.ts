@@ -120,6 +120,8 @@ export interface TangoServerOptions {
   database?: TangoDatabase;
   /** Its port, a free one unless given. */
   port?: number;
+  /** The port that clients are told by way of a database: that of a proxy. */
+  publishedPort?: number;
   /**
    * Whether it may outlive a test and end with the process: for a server that
    * a module starts for all of its tests.
@@ -180,6 +182,10 @@ export class TangoServer implements AsyncDisposable {
       ...(database === undefined ? ["-nodb", "-dlist", devices.join()] : []),
       "-ORBendPoint",
       `giop:tcp:127.0.0.1:${port}`,
+      ...(options.publishedPort === undefined ? [] : [
+        "-ORBendPointPublish",
+        `giop:tcp:127.0.0.1:${options.publishedPort}`,
+      ]),
     ];
     const env = database === undefined
       ? options.env

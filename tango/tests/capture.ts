@@ -15,8 +15,13 @@ import { Buffer } from "node:buffer";
 import { writeFile } from "node:fs/promises";
 import { createConnection, type Socket } from "node:net";
 import { beside, freePort, pause } from "./_child.ts";
-import { Oracle, type OracleEvents, toOracle } from "./_oracle.ts";
-import { TangoServer } from "./_tango_server.ts";
+import {
+  Oracle,
+  type OracleEvents,
+  type OracleEventType,
+  toOracle,
+} from "./_oracle.ts";
+import { startDatabase, TangoServer } from "./_tango_server.ts";
 import { join, WireProxy } from "./_wire_proxy.ts";
 
 /** A request and its reply, as fixtures have them. */
@@ -246,7 +251,7 @@ async function captureCommands(
   }
   const strings = Array.from({ length: 700 }, (_, index) => `text ${index}`);
   await capture.take(
-    "EchoDevVarStringArray, in fragments",
+    "EchoDevVarStringArray, long",
     /^command_inout/,
     () => oracle.command(device, "EchoDevVarStringArray", strings),
   );
@@ -298,30 +303,33 @@ async function captureWrites(
   await capture.write("writes", "Attributes are written: 'expected' is what.");
 }
 
+/** A device that the database knows, and the server not any more. */
+const GONE = "test/gone/1";
+
 async function captureErrors(
   capture: Capture,
   oracle: Oracle,
   device: string,
-  server: TangoServer,
-  proxy: WireProxy,
 ): Promise<void> {
-  const command = (name: string, argument?: unknown) =>
-    capture.take(name, /^command_inout/, async () => {
-      const { ...value } = { name, argument };
-      await oracle.command(device, name, argument);
-      return value;
-    });
-  await command("Fail", ["Test_Inner", "Test_Middle", "Test_Outer"]);
+  await capture.take(
+    "Fail",
+    /^command_inout/,
+    () =>
+      oracle.command(device, "Fail", [
+        "Test_Inner",
+        "Test_Middle",
+        "Test_Outer",
+      ]),
+  );
   await capture.take(
     "an unknown command",
-    /^command_query/,
-    () => oracle.command(device, "NoSuch"),
+    /^command_/,
+    () => oracle.ask("command_blindly", { device, name: "NoSuch" }),
   );
-  const nobody = server.urlOf("test/nobody/1", proxy.port);
   await capture.take(
     "an object that is not there",
     /./,
-    () => oracle.ask("ping", { device: nobody }),
+    () => oracle.ask("ping", { device: GONE }),
   );
   await capture.write(
     "errors",
@@ -371,7 +379,7 @@ class Subscriber {
 
 /** What is subscribed to: the event, the attribute, and how to cause events. */
 const EVENTS: {
-  type: "change" | "archive" | "user_event" | "data_ready" | "periodic";
+  type: OracleEventType;
   name: string;
   cause?: [command: string, argument: unknown][];
 }[] = [
@@ -412,51 +420,72 @@ interface Subscription {
   subscriber: Subscriber;
 }
 
-async function captureEvents(
+/** Asks the administrative device for events. */
+async function subscribe(
+  oracle: Oracle,
+  admin: string,
+  name: string,
+  type: OracleEventType,
+  attribute: string,
+): Promise<string[]> {
+  const answer = await oracle.command(admin, "ZmqEventSubscriptionChange", [
+    name,
+    attribute,
+    "subscribe",
+    type,
+    "5",
+  ]) as [number[], string[]];
+  return answer[1];
+}
+
+async function captureSubscribing(
   capture: Capture,
   oracle: Oracle,
   server: TangoServer,
-  proxy: WireProxy,
 ): Promise<void> {
   const [name = ""] = server.devices;
-  // Not by way of the proxy: PyTango would not know the heartbeats as those of
-  // the server.
-  const device = server.urlOf(name);
-  const admin = server.urlOf(server.admin, proxy.port);
+  for (
+    const [type, attribute] of [
+      ["change", "Pushed"],
+      ["periodic", "Polled"],
+      ["user_event", "DevStringSpectrum"],
+      ["data_ready", "Pushed"],
+      ["intr_change", "dev_intr_change"],
+      ["change", "NoSuch"],
+      ["change", "Limited"],
+    ] as const
+  ) {
+    await capture.take(
+      `${type} of ${attribute}`,
+      /^command_inout/,
+      () => subscribe(oracle, server.admin, name, type, attribute),
+    );
+  }
+  await capture.write("subscribing", "The administrative device is asked.");
+}
 
-  const subscribe = async (
-    type: typeof EVENTS[number]["type"] | "intr_change",
+async function captureEvents(): Promise<void> {
+  await using server = await TangoServer.start("types");
+  await using oracle = new Oracle();
+  const [name = ""] = server.devices;
+  const device = server.url;
+  const admin = server.urlOf(server.admin);
+  const begin = async (
+    type: OracleEventType,
     attribute: string,
     cause: Subscription["cause"] = [],
   ): Promise<Subscription> => {
-    const description = `${type} of ${attribute}`;
-    const isInterface = type === "intr_change";
-    const events =
-      await (isInterface
-        ? oracle.subscribe(device, type)
-        : oracle.subscribe(device, type, attribute));
-    let answer: unknown;
-    await capture.take(
-      `subscribing: ${description}`,
-      /^command_in/,
-      async () =>
-        answer = await oracle.command(admin, "ZmqEventSubscriptionChange", [
-          name,
-          attribute,
-          "subscribe",
-          type,
-          "5",
-        ]),
-    );
-    const [_numbers, texts] = answer as [number[], string[]];
+    const events = type === "intr_change"
+      ? await oracle.subscribe(device, type)
+      : await oracle.subscribe(device, type, attribute);
     const [heartbeatEndpoint = "", endpoint = "", topic, heartbeatTopic] =
-      texts;
+      await subscribe(oracle, admin, name, type, attribute);
     if (topic === undefined || heartbeatTopic === undefined) {
-      throw new Error(`No topic in ${texts}`);
+      throw new Error(`There is no topic for ${type} of ${attribute}`);
     }
     const subscriber = new Subscriber(endpoint, [topic]);
     return {
-      description,
+      description: `${type} of ${attribute}`,
       cause,
       endpoint,
       heartbeatEndpoint,
@@ -488,15 +517,14 @@ async function captureEvents(
   };
   const subscriptions: Subscription[] = [];
   for (const { type, name, cause } of EVENTS) {
-    const subscription = await subscribe(type, name, cause);
+    const subscription = await begin(type, name, cause);
     subscriptions.push(subscription);
     await listen(subscription, 600);
   }
-  const interfaceChanges = await subscribe("intr_change", "dev_intr_change", [
+  const interfaceChanges = await begin("intr_change", "dev_intr_change", [
     ["AddAttribute", "Added"],
   ]);
   await listen(interfaceChanges, 1500);
-  await capture.write("subscribing", "The administrative device is asked.");
 
   const [first] = subscriptions;
   if (first === undefined) throw new Error("There is no subscription");
@@ -519,15 +547,34 @@ async function captureEvents(
   });
 }
 
+// PyTango speaks GIOP 1.2 to servers it finds by way of a database, and 1.0 to
+// those it is told the port of.
+await using database = await startDatabase();
 const port = await freePort();
-await using server = await TangoServer.start("types", { port });
-await using proxy = await WireProxy.start(server.port);
-await using oracle = new Oracle();
-const device = server.urlOf("test/types/1", proxy.port);
+await using proxy = await WireProxy.start(port);
+{
+  await using _gone = await TangoServer.start("types", {
+    port,
+    database,
+    publishedPort: proxy.port,
+    instance: "gone",
+    devices: [GONE],
+  });
+}
+await using server = await TangoServer.start("types", {
+  port,
+  database,
+  publishedPort: proxy.port,
+});
 const capture = new Capture(proxy);
-await captureBasics(capture, oracle, device);
-await captureCommands(capture, oracle, device);
-await captureReads(capture, oracle, device);
-await captureWrites(capture, oracle, device);
-await captureErrors(capture, oracle, device, server, proxy);
-await captureEvents(capture, oracle, server, proxy);
+{
+  await using oracle = new Oracle({ TANGO_HOST: database.host });
+  const device = server.url;
+  await captureBasics(capture, oracle, device);
+  await captureCommands(capture, oracle, device);
+  await captureReads(capture, oracle, device);
+  await captureWrites(capture, oracle, device);
+  await captureErrors(capture, oracle, device);
+  await captureSubscribing(capture, oracle, server);
+}
+await captureEvents();

@@ -227,6 +227,12 @@ class Oracle:
             value = proxy.command_inout(request["name"], argument)
         return encode(value, info.out_type)
 
+    def do_command_blindly(self, request):
+        """Without asking for the types first."""
+        proxy = self.proxy(request)
+        arguments = [request["argument"]] if "argument" in request else []
+        return encode(proxy.command_inout(request["name"], *arguments))
+
     def do_subscribe(self, request):
         proxy = self.proxy(request)
         number = request["id"]
