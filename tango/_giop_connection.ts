@@ -145,7 +145,7 @@ export class GiopConnection {
       options.maxMessage,
       (message, header) => this.#take(message, header),
     );
-    socket.on("data", (data) => this.#push(data));
+    socket.on("data", (data: Uint8Array) => this.#push(data));
     socket.on("error", (error) => this.#fail(this.#lost(error)));
     socket.on("close", () => this.#fail(this.#lost()));
     // A connection by itself keeps no process alive, calls on it do.

@@ -83,7 +83,7 @@ export class GiopClient {
       });
       this.#take(header, body, onRequest);
     });
-    socket.on("data", (data) =>
+    socket.on("data", (data: Uint8Array) =>
       assembler.push(
         new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
       ));
