@@ -3,20 +3,20 @@
 import { abortable, CancelScope, sleep } from "@longrun/tasks/cancellation";
 import type { Clock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
-import { MarshalError } from "./_cdr_reader.ts";
 import { devError } from "./_device_failure.ts";
 import { command, ping } from "./_device_operations.ts";
+import {
+  addressOf,
+  type EventAddress,
+  isSameServer,
+} from "./_event_address.ts";
 import { EventFeed, type Listener } from "./_event_feed.ts";
-import { topicOf } from "./_event_message.ts";
-import type { Endpoint } from "./_giop_connection.ts";
+import { EventLink } from "./_event_link.ts";
+import type { WaitOptions } from "./_giop_connection.ts";
 import type { RemoteObject } from "./_remote_object.ts";
 import { ZmtpError } from "./_zmtp_codec.ts";
-import { ZmtpSubscriber } from "./_zmtp_subscriber.ts";
 import type { EventType } from "./device_event.ts";
 import { CmdArgType, DevSource } from "./tango_types.ts";
-
-/** After how many milliseconds without a heartbeat a server counts as gone. */
-const SILENCE = 11_000;
 
 /** After how many milliseconds a server is told that events are still wanted. */
 const RENEWAL = 200_000;
@@ -24,59 +24,16 @@ const RENEWAL = 200_000;
 /** How many milliseconds are between the attempts to find a server again. */
 const PAUSES = [1000, 2000, 5000, 10_000] as const;
 
-/** What the device that looks after a server says of events. */
-interface Address {
-  readonly heartbeats: Endpoint;
-  readonly events: Endpoint;
-  readonly topic: string;
-  readonly heartbeatTopic: string;
-}
-
-function endpointOf(text: string | undefined): Endpoint {
-  const [, host, port] = /^tcp:\/\/\[?([^\]]+)\]?:(\d+)$/.exec(text ?? "") ??
-    [];
-  if (host !== undefined && port !== undefined) {
-    return { host, port: Number(port) };
-  }
-  throw new MarshalError(`${JSON.stringify(text)} is no address of events`);
-}
-
-function addressOf(answer: unknown): Address {
-  const strings: unknown = Array.isArray(answer) ? answer[1] : undefined;
-  if (!Array.isArray(strings)) {
-    throw new MarshalError("A server says nothing of its events");
-  }
-  // The addresses come in pairs, one for each network of the server.
-  const [heartbeats, events] = strings;
-  const [topic, heartbeatTopic] = strings.slice(-2);
-  return {
-    heartbeats: endpointOf(heartbeats),
-    events: endpointOf(events),
-    topic,
-    heartbeatTopic,
-  };
-}
-
-function isSame(a: Endpoint, b: Endpoint | undefined): boolean {
-  return a.host === b?.host && a.port === b.port;
-}
-
+/** As Tango says that a server is gone, with our reason. */
 function noEvents(cause: unknown): DeviceError {
+  const why = cause instanceof Error ? cause.message : String(cause);
   return new DeviceError([
-    devError("API_ZmqFailed", String(cause)),
     devError(
       "API_EventTimeout",
       "Event channel is not responding anymore, maybe the server or event " +
-        "system is down",
+        `system is down: ${why}`,
     ),
   ], { cause });
-}
-
-/** Two connections to a server: one for events, one for its heartbeats. */
-interface Link {
-  readonly address: Address;
-  readonly events: ZmtpSubscriber;
-  readonly heartbeats: ZmtpSubscriber;
 }
 
 /** Options of {@linkcode EventChannel}. */
@@ -92,26 +49,32 @@ export interface EventChannelOptions {
   readonly onIdle: () => void;
 }
 
+/** Which events are wanted. */
+export interface EventSource {
+  readonly device: string;
+  /** Empty where the events are of the device. */
+  readonly attribute: string;
+  readonly type: EventType;
+}
+
+function keyOf({ device, attribute, type }: EventSource): string {
+  return `${device}/${attribute}.${type}`.toLowerCase();
+}
+
 /** The events of a server, for all who want to know of them. */
 export class EventChannel {
   readonly #options: EventChannelOptions;
   readonly #scope = new CancelScope();
   readonly #feeds = new Map<string, EventFeed>();
-  readonly #byTopic = new Map<string, EventFeed>();
-  #link: Promise<Link> | undefined = undefined;
-  #linked: Link | undefined = undefined;
-  #lastHeard = 0;
+  /** The connections, being opened or open. */
+  #opening: Promise<EventLink> | undefined = undefined;
+  /** The connections while they stand. */
+  #link: EventLink | undefined = undefined;
   #isRecovering = false;
-  #cancelWatch: (() => void) | undefined = undefined;
   #cancelRenewal: (() => void) | undefined = undefined;
 
   constructor(options: EventChannelOptions) {
     this.#options = options;
-  }
-
-  /** How many kinds of events of attributes are wanted. */
-  get size(): number {
-    return this.#feeds.size;
   }
 
   /**
@@ -121,61 +84,49 @@ export class EventChannel {
    * @throws {DeviceError} If there are no such events.
    */
   async add(
-    device: string,
-    attribute: string,
-    type: EventType,
+    source: EventSource,
     listener: Listener,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): Promise<void> {
-    const key = `${device}/${attribute}.${type}`.toLowerCase();
+    const key = keyOf(source);
     let feed = this.#feeds.get(key);
-    if (feed === undefined) {
-      feed = new EventFeed(device, attribute, type);
-      this.#feeds.set(key, feed);
-    }
+    if (feed === undefined) this.#feeds.set(key, feed = new EventFeed(source));
     feed.listeners.add(listener);
     try {
-      await abortable(this.#subscribe(feed), signal);
-      // The server has taken the subscription by the time it answers this.
-      await this.#options.admin.call(ping, this.#waiting(signal));
-      await this.#tellValue(listener);
+      await this.#subscribe(feed, signal);
+      await this.#settle(signal);
+      await feed.refresh(listener);
+      if (signal.aborted) throw signal.reason;
     } catch (error) {
-      this.remove(device, attribute, type, listener);
+      this.remove(source, listener);
       throw error instanceof ZmtpError ? noEvents(error) : error;
     }
   }
 
   /** Stops telling a listener. */
-  remove(
-    device: string,
-    attribute: string,
-    type: EventType,
-    listener: Listener,
-  ): void {
-    const key = `${device}/${attribute}.${type}`.toLowerCase();
+  remove(source: EventSource, listener: Listener): void {
+    const key = keyOf(source);
     const feed = this.#feeds.get(key);
     if (!feed?.listeners.delete(listener) || feed.listeners.size > 0) return;
     this.#feeds.delete(key);
-    if (feed.topic !== undefined) {
-      this.#byTopic.delete(feed.topic);
-      this.#linked?.events.unsubscribe(feed.topic);
-    }
+    this.#link?.detach(feed);
     if (this.#feeds.size === 0) this.#close();
   }
 
   #close(): void {
     this.#scope.abort(new Error("Nobody wants events of the server any more"));
-    this.#unlink();
+    this.#link?.close();
+    this.#link = undefined;
     this.#cancelRenewal?.();
     this.#options.onIdle();
   }
 
-  #waiting(signal?: AbortSignal) {
+  #waiting(signal = this.#scope.signal): WaitOptions {
     return { signal, timeout: this.#options.timeout };
   }
 
   /** Asks the server for events, and connects to where they are sent. */
-  async #subscribe(feed: EventFeed): Promise<void> {
+  async #subscribe(feed: EventFeed, signal?: AbortSignal): Promise<void> {
     const address = addressOf(
       await this.#options.admin.call(
         command(
@@ -184,147 +135,62 @@ export class EventChannel {
           feed.request,
           DevSource.DEV,
         ),
-        this.#waiting(this.#scope.signal),
+        this.#waiting(signal),
       ),
     );
-    const link = await this.#connect(address);
-    if (feed.listeners.size === 0 || feed.topic === address.topic) return;
-    if (feed.topic !== undefined) {
-      this.#byTopic.delete(feed.topic);
-      link.events.unsubscribe(feed.topic);
+    const link = await abortable(this.#connect(address), signal);
+    if (link !== this.#link || !isSameServer(link.address, address)) {
+      throw new ZmtpError("The server has gone meanwhile");
     }
-    feed.restart(address.topic);
-    this.#byTopic.set(address.topic, feed);
-    link.events.subscribe(address.topic);
+    if (feed.listeners.size > 0) link.attach(feed, address.topic);
   }
 
-  /** The value at the moment, then what has come meanwhile, then the rest. */
-  async #tellValue(listener: Listener): Promise<void> {
-    const { queue } = listener;
-    listener.early ??= [];
-    const event = await listener.read();
-    if (event !== undefined) queue.push(event);
-    for (const one of listener.early ?? []) queue.push(one);
-    listener.early = undefined;
+  /** Waits until the server must have taken what it was told of topics. */
+  #settle(signal?: AbortSignal): Promise<void> {
+    return this.#options.admin.call(ping, this.#waiting(signal));
   }
 
-  #connect(address: Address): Promise<Link> {
-    const linked = this.#linked;
-    if (
-      linked !== undefined && !isSame(address.events, linked.address.events)
-    ) {
-      this.#unlink();
+  #connect(address: EventAddress): Promise<EventLink> {
+    const link = this.#link;
+    if (link !== undefined && !isSameServer(address, link.address)) {
+      this.#lose(link, new ZmtpError("The server has moved"));
     }
-    return this.#link ??= this.#open(address);
+    return this.#opening ??= this.#open(address);
   }
 
-  async #open(address: Address): Promise<Link> {
+  async #open(address: EventAddress): Promise<EventLink> {
     const { clock, timeout, maxMessage } = this.#options;
     const { signal } = this.#scope;
-    const events = new ZmtpSubscriber({
-      onMessage: (frames) => this.#byTopic.get(topicOf(frames))?.take(frames),
-    });
-    const heartbeats = new ZmtpSubscriber({
-      onMessage: () => this.#lastHeard = clock.now(),
-      ref: false,
-    });
-    const link: Link = { address, events, heartbeats };
-    heartbeats.subscribe(address.heartbeatTopic);
-    const options = { clock, timeout, maxMessage, signal };
     try {
-      await Promise.all([
-        events.connect(address.events.host, address.events.port, options),
-        heartbeats.connect(
-          address.heartbeats.host,
-          address.heartbeats.port,
-          options,
-        ),
-      ]);
+      const link = await EventLink.open(address, {
+        clock,
+        timeout,
+        maxMessage,
+        signal,
+      });
+      if (signal.aborted) {
+        link.close();
+        throw signal.reason;
+      }
+      this.#link = link;
+      this.#renewAfter(RENEWAL);
+      link.lost.then((cause) => this.#lose(link, cause));
+      return link;
     } catch (error) {
-      this.#link = undefined;
-      events.close();
-      heartbeats.close();
+      this.#opening = undefined;
       throw error;
     }
-    this.#linked = link;
-    this.#lastHeard = clock.now();
-    this.#watch(SILENCE);
-    this.#renewLater();
-    for (const one of [events, heartbeats]) {
-      one.closed.then((error) => this.#lose(link, error));
-    }
-    return link;
   }
 
-  #unlink(): void {
-    const linked = this.#linked;
-    this.#cancelWatch?.();
+  #lose(link: EventLink, cause: unknown): void {
+    if (this.#link !== link) return;
     this.#link = undefined;
-    this.#linked = undefined;
-    for (const feed of this.#feeds.values()) feed.topic = undefined;
-    this.#byTopic.clear();
-    linked?.events.close();
-    linked?.heartbeats.close();
-  }
-
-  #watch(delay: number): void {
-    const { clock } = this.#options;
-    this.#cancelWatch = clock.setTimer(
-      () => {
-        const left = this.#lastHeard + SILENCE - clock.now();
-        if (left > 0) this.#watch(left);
-        else if (this.#linked !== undefined) {
-          this.#lose(this.#linked, new Error("There are no heartbeats"));
-        }
-      },
-      delay,
-      { ref: false },
-    );
-  }
-
-  #renewLater(): void {
-    this.#cancelRenewal?.();
-    this.#cancelRenewal = this.#options.clock.setTimer(
-      () => void this.#renew(),
-      RENEWAL,
-      { ref: false },
-    );
-  }
-
-  async #renew(): Promise<void> {
-    this.#renewLater();
-    if (this.#isRecovering) return;
-    try {
-      await this.#subscribeAll();
-    } catch (error) {
-      const linked = this.#linked;
-      if (linked !== undefined) this.#lose(linked, error);
+    this.#opening = undefined;
+    const { errors } = noEvents(cause);
+    for (const feed of this.#feeds.values()) {
+      if (link.has(feed)) feed.lose(errors);
     }
-  }
-
-  /** Asks for all events again; only the way to the server may fail. */
-  async #subscribeAll(): Promise<void> {
-    for (const feed of [...this.#feeds.values()]) {
-      try {
-        await this.#subscribe(feed);
-      } catch (error) {
-        if (!(error instanceof DeviceError)) throw error;
-        this.#tellErrors([feed], error);
-      }
-    }
-  }
-
-  #tellErrors(feeds: Iterable<EventFeed>, error: DeviceError): void {
-    for (const feed of feeds) {
-      const attribute = (feed.request[1] ?? "").toLowerCase();
-      feed.tell({ attribute, errors: error.errors });
-    }
-  }
-
-  #lose(link: Link, cause: unknown): void {
-    if (this.#linked !== link || this.#scope.aborted) return;
-    this.#unlink();
-    this.#tellErrors(this.#feeds.values(), noEvents(cause));
+    link.close();
     if (!this.#isRecovering) void this.#recover();
   }
 
@@ -332,13 +198,13 @@ export class EventChannel {
     const { clock } = this.#options;
     const { signal } = this.#scope;
     this.#isRecovering = true;
-    for (let attempt = 0; this.#linked === undefined; attempt++) {
+    for (let attempt = 0; !this.#isWhole(); attempt++) {
       // A server that is started anew needs some time anyway.
       const pause = PAUSES[Math.min(attempt, PAUSES.length - 1)] ?? 0;
       try {
         await sleep(pause, { clock, signal });
-        await this.#subscribeAll();
-        await this.#tellValues();
+        await this.#subscribeEach((feed) => !this.#isServed(feed));
+        await this.#refresh();
       } catch {
         if (signal.aborted) break;
       }
@@ -346,11 +212,62 @@ export class EventChannel {
     this.#isRecovering = false;
   }
 
-  async #tellValues(): Promise<void> {
+  #isServed(feed: EventFeed): boolean {
+    return this.#link?.has(feed) === true;
+  }
+
+  /** Whether nothing is missing of what is wanted. */
+  #isWhole(): boolean {
+    for (const feed of this.#feeds.values()) {
+      if (feed.isStale) return false;
+    }
+    return true;
+  }
+
+  /** Asks for events again; only the way to the server may fail. */
+  async #subscribeEach(isMeant: (feed: EventFeed) => boolean): Promise<void> {
     for (const feed of [...this.#feeds.values()]) {
-      for (const listener of [...feed.listeners]) {
-        await this.#tellValue(listener);
+      if (!isMeant(feed) || feed.listeners.size === 0) continue;
+      try {
+        await this.#subscribe(feed);
+        feed.isRefused = false;
+      } catch (error) {
+        if (!(error instanceof DeviceError)) throw error;
+        // It is asked again and again, but that is told once.
+        if (!feed.isRefused) feed.fail(error.errors);
+        feed.isRefused = true;
       }
     }
+  }
+
+  /** Tells the values of what was lost and is found. */
+  async #refresh(): Promise<void> {
+    await this.#settle();
+    for (const feed of this.#feeds.values()) {
+      if (!feed.isStale || !this.#isServed(feed)) continue;
+      feed.isStale = false;
+      for (const listener of feed.listeners) void feed.refresh(listener);
+    }
+  }
+
+  #renewAfter(delay: number): void {
+    this.#cancelRenewal?.();
+    this.#cancelRenewal = this.#options.clock.setTimer(
+      () => void this.#renew(),
+      delay,
+      { ref: false },
+    );
+  }
+
+  async #renew(): Promise<void> {
+    let delay = RENEWAL;
+    try {
+      // What is lost is asked for anyway.
+      if (this.#link !== undefined) await this.#subscribeEach(() => true);
+    } catch {
+      // The heartbeats say whether the server is there.
+      delay = PAUSES[PAUSES.length - 1] ?? RENEWAL;
+    }
+    if (!this.#scope.aborted) this.#renewAfter(delay);
   }
 }

@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import type { DevError } from "@longrun/tasks/device-proxy";
 import { readingOf } from "./_attribute_value.ts";
 import { devError } from "./_device_failure.ts";
 import {
@@ -8,6 +9,7 @@ import {
   readEvent,
   readInterfaceChange,
 } from "./_event_message.ts";
+import type { EventSource } from "./_event_channel.ts";
 import type { EventQueue } from "./_event_queue.ts";
 import { readDevErrors, readReading } from "./_idl.ts";
 import { withNumbers } from "./_int64.ts";
@@ -33,11 +35,9 @@ export function readingEvent(
 /** Somebody who wants to know. */
 export interface Listener {
   readonly queue: EventQueue;
-  /** Reads the value at the moment. */
+  /** Reads the value at the moment; `undefined` where there is none. */
   readonly read: () => Promise<TangoEvent | undefined>;
   readonly int64: "bigint" | "number";
-  /** What has come before the value at the beginning. */
-  early: TangoEvent[] | undefined;
 }
 
 /** The events of one kind of one attribute. */
@@ -45,15 +45,17 @@ export class EventFeed {
   /** What the device that looks after the server is asked for. */
   readonly request: readonly string[];
   readonly listeners: Set<Listener> = new Set();
-  /** By which its messages are known, once that is known. */
-  topic: string | undefined = undefined;
+  /** Whether events may have been missed, as the server was gone. */
+  isStale = false;
+  /** Whether the server is there, but does not have these events. */
+  isRefused = false;
   readonly #attribute: string;
   readonly #type: EventType;
   #last: readonly Uint8Array[] | undefined = undefined;
   #counter = 0;
 
-  constructor(device: string, attribute: string, type: EventType) {
-    this.#attribute = attribute;
+  constructor({ device, attribute, type }: EventSource) {
+    this.#attribute = attribute.toLowerCase();
     this.#type = type;
     this.request = [
       device,
@@ -65,10 +67,33 @@ export class EventFeed {
   }
 
   /** Forgets what came before: from now on it comes from somewhere else. */
-  restart(topic: string): void {
-    this.topic = topic;
+  restart(): void {
     this.#counter = 0;
     this.#last = undefined;
+  }
+
+  /**
+   * Tells a listener the value at the moment, then what has come meanwhile,
+   * then the rest.
+   */
+  async refresh({ queue, read }: Listener): Promise<void> {
+    const release = queue.hold();
+    try {
+      release(await read());
+    } catch (error) {
+      if (queue.isClosed) return;
+      const attribute = this.#attribute;
+      const reason = devError("API_AttributeFailed", String(error));
+      release({ attribute, errors: [reason] });
+    }
+  }
+
+  /** Tells all listeners that events may be missed from now on. */
+  lose(errors: readonly DevError[]): void {
+    this.isStale = true;
+    // The value that was to come first does not come.
+    for (const { queue } of this.listeners) queue.letGo();
+    this.fail(errors);
   }
 
   /**
@@ -78,23 +103,23 @@ export class EventFeed {
    */
   take(frames: readonly Uint8Array[]): void {
     const { counter, isFailure, data } = readEvent(frames);
-    if (this.#isRepeated(frames)) return;
+    if (this.#isRepeated(frames, counter)) return;
     this.#checkGap(counter);
-    const attribute = this.#attribute.toLowerCase();
+    const attribute = this.#attribute;
     if (isFailure) {
-      this.tell({ attribute, errors: readDevErrors(data) });
+      this.fail(readDevErrors(data));
       return;
     }
     switch (this.#type) {
       case "data-ready":
-        this.tell({ attribute, value: readDataReady(data) });
+        this.#tell({ attribute, value: readDataReady(data) });
         return;
       case "interface-change":
-        this.tell({ attribute, value: readInterfaceChange(data) });
+        this.#tell({ attribute, value: readInterfaceChange(data) });
         return;
       default: {
         const raw = readReading(data);
-        this.tell(
+        this.#tell(
           raw.errors.length > 0
             ? { attribute, errors: raw.errors }
             : readingEvent(attribute, readingOf(raw)),
@@ -103,29 +128,33 @@ export class EventFeed {
     }
   }
 
-  /** Tells all listeners of an event. */
-  tell(event: TangoEvent): void {
+  #tell(event: TangoEvent): void {
     for (const listener of this.listeners) {
       const told = listener.int64 === "number" && "value" in event
         ? { ...event, value: withNumbers(event.value) }
         : event;
-      if (listener.early === undefined) listener.queue.push(told);
-      else listener.early.push(told);
+      listener.queue.push(told);
     }
+  }
+
+  /** Tells all listeners what went wrong. */
+  fail(errors: readonly DevError[]): void {
+    this.#tell({ attribute: this.#attribute, errors });
   }
 
   /**
    * Whether a message is the one before. Servers send the first one after each
-   * subscription twice; what is really new has another time, or counter.
+   * subscription twice; what is really new has another time, or counter. Data
+   * that are ready have no time, and some servers do not count.
    */
-  #isRepeated(frames: readonly Uint8Array[]): boolean {
+  #isRepeated(frames: readonly Uint8Array[], counter: number): boolean {
     const [, , call, data] = frames;
     if (call === undefined || data === undefined) return false;
     const last = this.#last;
     if (equals(last?.[0], call) && equals(last?.[1], data)) {
       // Twice, not three times.
       this.#last = undefined;
-      return this.#type !== "data-ready";
+      return this.#type !== "data-ready" || counter > 0;
     }
     this.#last = [call.slice(), data.slice()];
     return false;
@@ -135,11 +164,11 @@ export class EventFeed {
     const missed = this.#counter === 0 ? 0 : counter - this.#counter - 1;
     this.#counter = counter;
     if (missed <= 0) return;
-    const attribute = this.#attribute.toLowerCase();
-    const error = devError(
-      "API_MissedEvents",
-      `${missed} events of '${attribute}' were lost on their way`,
-    );
-    this.tell({ attribute, errors: [error] });
+    this.fail([
+      devError(
+        "API_MissedEvents",
+        `${missed} events of '${this.#attribute}' were lost on their way`,
+      ),
+    ]);
   }
 }

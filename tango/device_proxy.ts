@@ -6,6 +6,7 @@
  * @module
  */
 
+import { CancelScope } from "@longrun/tasks/cancellation";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { DeviceError, type DeviceOptions } from "@longrun/tasks/device-proxy";
 import process from "node:process";
@@ -30,7 +31,7 @@ import {
 } from "./_device_name.ts";
 import * as operations from "./_device_operations.ts";
 import { channelOf } from "./_event_channels.ts";
-import type { EventChannel } from "./_event_channel.ts";
+import type { EventChannel, EventSource } from "./_event_channel.ts";
 import { EventQueue } from "./_event_queue.ts";
 import { type Listener, readingEvent } from "./_event_feed.ts";
 import { EVENT_NAMES } from "./_event_message.ts";
@@ -131,6 +132,10 @@ const CONNECT = "connect to device";
 interface Reachable {
   readonly object: RemoteObject;
   close(): void;
+}
+
+function closed(doing: string): Error {
+  return new Error(`Cannot ${doing} as the proxy is closed`);
 }
 
 interface Settings {
@@ -452,24 +457,28 @@ export class DeviceProxy implements AsyncDisposable {
     if (!ofDevice) checkName(doing, "attribute", attribute);
     const name = ofDevice ? "" : attribute;
     const admin = await this.#call(doing, operations.adminName, options);
+    if (signal?.aborted) throw signal.reason;
+    if (this.#isClosed) throw closed(doing);
     const channel = this.#channel(admin.toLowerCase());
+    const source: EventSource = { device: this.name, attribute: name, type };
+    const scope = new CancelScope(signal);
     const queue: EventQueue = new EventQueue(name, {
       capacity,
       signal,
       onClose: () => {
         this.#subscriptions.delete(queue);
-        channel.remove(this.name, name, type, listener);
+        scope.abort(signal?.aborted ? signal.reason : closed(doing));
+        channel.remove(source, listener);
       },
     });
     const listener: Listener = {
       queue,
-      read: () => this.#readEvent(name, type),
+      read: () => this.#readEvent(name, type, scope.signal),
       int64: this.#settings.int64,
-      early: [],
     };
     this.#subscriptions.add(queue);
     try {
-      await channel.add(this.name, name, type, listener, signal);
+      await channel.add(source, listener, scope.signal);
       return queue;
     } catch (error) {
       queue.end();
@@ -531,10 +540,12 @@ export class DeviceProxy implements AsyncDisposable {
   async #readEvent(
     attribute: string,
     type: EventType,
+    signal: AbortSignal,
   ): Promise<TangoEvent | undefined> {
     if (type === "data-ready" || type === "interface-change") return undefined;
     try {
-      return readingEvent(attribute, await this.readAttribute(attribute));
+      const reading = await this.readAttribute(attribute, { signal });
+      return readingEvent(attribute, reading);
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       return { attribute, errors: error.errors };
@@ -601,7 +612,7 @@ export class DeviceProxy implements AsyncDisposable {
     const { signal, timeout = this.#settings.timeout } = options;
     checkPositive(doing, "timeout", timeout);
     if (this.#isClosed) {
-      throw new Error(`Cannot ${doing} as the proxy is closed`);
+      throw closed(doing);
     }
     try {
       return await this.#object.object.call(operation, { signal, timeout });

@@ -1,0 +1,134 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import type { Clock } from "@longrun/tasks/clock";
+import type { EventAddress } from "./_event_address.ts";
+import type { EventFeed } from "./_event_feed.ts";
+import { topicOf } from "./_event_message.ts";
+import { ZmtpError } from "./_zmtp_codec.ts";
+import { ZmtpSubscriber } from "./_zmtp_subscriber.ts";
+
+/** After how many milliseconds without a heartbeat a server counts as gone. */
+const SILENCE = 11_000;
+
+/** Options of {@linkcode EventLink.open}. */
+export interface EventLinkOptions {
+  readonly clock: Clock;
+  /** How long the connections may take. */
+  readonly timeout: number;
+  /** How many bytes a message may have. */
+  readonly maxMessage: number;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Two connections to a server, one for events and one for its heartbeats. They
+ * are used once: when one of them or the heartbeats end, both do.
+ */
+export class EventLink {
+  /**
+   * Connects.
+   *
+   * @throws {ZmtpError} If that fails.
+   */
+  static async open(
+    address: EventAddress,
+    options: EventLinkOptions,
+  ): Promise<EventLink> {
+    const link = new EventLink(address, options.clock);
+    try {
+      await Promise.all([
+        link.#events.connect(
+          address.events.host,
+          address.events.port,
+          options,
+        ),
+        link.#heartbeats.connect(
+          address.heartbeats.host,
+          address.heartbeats.port,
+          options,
+        ),
+      ]);
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+    link.#lastHeard = options.clock.now();
+    link.#watch(SILENCE);
+    return link;
+  }
+
+  readonly address: EventAddress;
+  /** Resolves when there is nothing more to come, and says why. */
+  readonly lost: Promise<unknown>;
+  readonly #clock: Clock;
+  readonly #topics = new Map<EventFeed, string>();
+  readonly #feeds = new Map<string, EventFeed>();
+  readonly #events: ZmtpSubscriber;
+  readonly #heartbeats: ZmtpSubscriber;
+  #lastHeard = 0;
+  #cancelWatch: (() => void) | undefined = undefined;
+  readonly #lost = Promise.withResolvers<unknown>();
+
+  private constructor(address: EventAddress, clock: Clock) {
+    this.address = address;
+    this.#clock = clock;
+    this.#events = new ZmtpSubscriber({
+      onMessage: (frames) => this.#feeds.get(topicOf(frames))?.take(frames),
+    });
+    this.#heartbeats = new ZmtpSubscriber({
+      onMessage: () => this.#lastHeard = clock.now(),
+      ref: false,
+    });
+    this.#heartbeats.subscribe(address.heartbeatTopic);
+    this.lost = this.#lost.promise;
+    for (const one of [this.#events, this.#heartbeats]) {
+      one.closed.then((error) => this.#lost.resolve(error));
+    }
+  }
+
+  /** Whether a feed has its events from here. */
+  has(feed: EventFeed): boolean {
+    return this.#topics.has(feed);
+  }
+
+  /** Begins to bring a feed what is sent under a topic. */
+  attach(feed: EventFeed, topic: string): void {
+    if (this.#topics.get(feed) === topic) return;
+    this.detach(feed);
+    feed.restart();
+    this.#topics.set(feed, topic);
+    this.#feeds.set(topic, feed);
+    this.#events.subscribe(topic);
+  }
+
+  /** Ends that. */
+  detach(feed: EventFeed): void {
+    const topic = this.#topics.get(feed);
+    if (topic === undefined) return;
+    this.#topics.delete(feed);
+    this.#feeds.delete(topic);
+    this.#events.unsubscribe(topic);
+  }
+
+  /** Closes both connections. */
+  close(): void {
+    this.#cancelWatch?.();
+    this.#events.close();
+    this.#heartbeats.close();
+    this.#topics.clear();
+    this.#feeds.clear();
+  }
+
+  #watch(delay: number): void {
+    const clock = this.#clock;
+    this.#cancelWatch = clock.setTimer(
+      () => {
+        const left = this.#lastHeard + SILENCE - clock.now();
+        if (left > 0) this.#watch(left);
+        else this.#lost.resolve(new ZmtpError("There are no heartbeats"));
+      },
+      delay,
+      { ref: false },
+    );
+  }
+}
