@@ -23,7 +23,7 @@ export const EVENT_NAMES: Readonly<Record<EventType, string>> = {
 /** How many frames a message of an event has. */
 const FRAMES = 4;
 
-/** Comes before the data, so that they are aligned in the memory of servers. */
+/** Comes before the data of most servers. */
 const PAD = [0xc0, 0xde, 0xc0, 0xde];
 
 /** What a message says before its data. */
@@ -71,9 +71,11 @@ export function readEvent(frames: readonly Uint8Array[]): EventHeader {
     topic: decodeText(topic),
     counter,
     isFailure: header.boolean(),
-    data: new CdrReader(data, littleEndian, {
-      offset: hasPad(data) ? PAD.length : 0,
-    }),
+    // What comes before the data does not count for their alignment.
+    data: new CdrReader(
+      hasPad(data) ? data.subarray(PAD.length) : data,
+      littleEndian,
+    ),
   };
 }
 
