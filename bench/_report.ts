@@ -46,6 +46,10 @@ const BARE_SLEEP = "bare setTimeout promise, no signal";
 const INTERVAL = "bare setInterval";
 const BARE_WORKERS = "10 bare workers on one index";
 const BARE_LOOPS = "plain loops";
+const TANGO_CALLS = "tango calls";
+const TANGO_EVENTS = "tango events";
+const PYTANGO = "PyTango";
+const TANGO = "longrun DeviceProxy";
 const BARE_CALLBACKS = "bare map of callbacks";
 const LRC = "longrun LrcDevice and invokeLrc, version 2";
 
@@ -257,6 +261,39 @@ const tables: Table[] = [
       { table: "lrc", column: "left", head: "left" },
       { table: "lrc", column: "lost", head: "lost" },
       { table: "lrc", column: "asked", head: "asked" },
+    ],
+  },
+  {
+    title: "Calls of Tango devices",
+    text: "Microseconds for a call of a server in C++ on the same computer, " +
+      "one after the other, and of each of a hundred commands at a time: the " +
+      "median of the rounds, and the minimum of a command. PyTango is measured " +
+      "in the same run, in a process of its own.",
+    rows: "client",
+    columns: [
+      { table: TANGO_CALLS, column: "ping", head: "ping", digits: 1 },
+      {
+        table: TANGO_CALLS,
+        column: "command",
+        head: "command",
+        digits: 1,
+        floor: { row: PYTANGO },
+      },
+      { table: TANGO_CALLS, column: "command min", head: "min", digits: 1 },
+      { table: TANGO_CALLS, column: "read", head: "read", digits: 1 },
+      { table: TANGO_CALLS, column: "atOnce", head: "at once", digits: 1 },
+    ],
+  },
+  {
+    title: "Events of Tango devices",
+    text: "Events a second, and how many of 50 000 were lost, when a server " +
+      "in Python sends bursts of 500 as fast as it can: servers keep a " +
+      "thousand events for a client and drop what is more. The last row is a " +
+      "sender of our own in the same process.",
+    rows: "client",
+    columns: [
+      { table: TANGO_EVENTS, column: "rate", head: "a second" },
+      { table: TANGO_EVENTS, column: "lost", head: "lost" },
     ],
   },
   {
@@ -683,6 +720,28 @@ goals.push({
   digits: 1,
   runtimes: everywhere,
   measure: lrc("event"),
+});
+
+goals.push({
+  text: "A command of a Tango device takes at most 1.5 times as long as by " +
+    "PyTango",
+  atMost: 1.5,
+  runtimes: ["Deno"],
+  measure: (figures) =>
+    figure(figures, TANGO_CALLS, TANGO, "command") /
+    figure(figures, TANGO_CALLS, PYTANGO, "command"),
+}, {
+  text: "At least 50 000 events a second of a Tango device are received",
+  atLeast: 50_000,
+  digits: 0,
+  runtimes: everywhere,
+  measure: (figures) => figure(figures, TANGO_EVENTS, TANGO, "rate"),
+}, {
+  text: "… and none is lost",
+  atMost: 0,
+  digits: 0,
+  runtimes: everywhere,
+  measure: (figures) => figure(figures, TANGO_EVENTS, TANGO, "lost"),
 });
 
 function judge(goal: Goal, runtime: string, figures: Figures): string {

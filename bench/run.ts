@@ -64,6 +64,7 @@ const plan: [file: string, ...args: string[]][] = [
     "longrun LrcDevice and invokeLrc, version 2",
     "longrun LrcDevice and invokeLrc, version 1, 500 commands",
   ].map((name): [string, string, string] => ["lrc", "memory", name]),
+  ["tango"],
   ["clock"],
   ["clock", "memory", "platform"],
   ["clock", "memory", "longrun"],
@@ -105,7 +106,12 @@ const runtimes: Runtime[] = [
     options: ["run", "-A", "--no-check", ...flags, "--v8-flags=--expose-gc"],
     args: hasStandard ? ["--std"] : [],
   },
-  { name: "Node", program: node24, options: ["--expose-gc"], args: [] },
+  {
+    name: "Node",
+    program: node24,
+    options: ["--expose-gc", "--import=./compat/node.mjs"],
+    args: [],
+  },
   { name: "Bun", program: bun, options: ["run"], args: [] },
 ];
 
