@@ -15,7 +15,8 @@ import {
   readReply,
   type Reply,
 } from "./_giop_message.ts";
-import { MinorCode, SystemException } from "./_system_exception.ts";
+import { MinorCode } from "./_minor_code.ts";
+import { SystemException } from "./_system_exception.ts";
 
 /** Where a server listens. */
 export interface Endpoint {
@@ -266,7 +267,10 @@ export class GiopConnection {
           new SystemException(
             "TRANSIENT",
             `${host}:${port} has closed the connection`,
-            { completed: "no" },
+            {
+              minor: MinorCode.TRANSIENT_ConnectionClosed,
+              completed: "no",
+            },
           ),
         );
         return;

@@ -1,17 +1,12 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { CdrReader } from "./_cdr_reader.ts";
+import { minorName } from "./_minor_code.ts";
 
 /** Whether what was asked for was done. */
 export type Completion = "yes" | "no" | "maybe";
 
 const COMPLETIONS: readonly Completion[] = ["yes", "no", "maybe"];
-
-/** Numbers that tell more, with the names of omniORB. */
-export const MinorCode = {
-  TRANSIENT_ConnectFailed: 0x41540002,
-  TRANSIENT_CallTimedout: 0x41540004,
-} as const;
 
 /** Options of {@linkcode SystemException}. */
 export interface SystemExceptionOptions extends ErrorOptions {
@@ -59,10 +54,10 @@ export function readSystemException(reader: CdrReader): SystemException {
   const minor = reader.unsignedLong();
   const completed = COMPLETIONS[reader.unsignedLong()] ?? "maybe";
   const kind = /([^/:]+):[^:]*$/.exec(id)?.[1] ?? id;
-  const code = `0x${minor.toString(16).padStart(8, "0")}`;
+  const name = minorName(kind, minor);
   return new SystemException(
     kind,
-    `The server answered ${kind} (minor ${code}, completed: ${completed})`,
+    `The server answered ${kind} (minor ${name}, completed: ${completed})`,
     { minor, completed },
   );
 }

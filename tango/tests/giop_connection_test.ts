@@ -8,7 +8,8 @@ import { MarshalError } from "../_cdr_reader.ts";
 import { GiopConnection } from "../_giop_connection.ts";
 import { MessageType } from "../_giop_message.ts";
 import { encodeText } from "../_text.ts";
-import { MinorCode, SystemException } from "../_system_exception.ts";
+import { MinorCode } from "../_minor_code.ts";
+import { SystemException } from "../_system_exception.ts";
 import {
   GiopServer,
   message,
