@@ -3,7 +3,7 @@
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { encodeText } from "./_text.ts";
 import { MarshalError } from "./_cdr_reader.ts";
-import { devError } from "./_device_failure.ts";
+import { devError, deviceFailure } from "./_device_failure.ts";
 import { command } from "./_device_operations.ts";
 import type { Endpoint, WaitOptions } from "./_giop_connection.ts";
 import {
@@ -34,25 +34,31 @@ export class Database {
     device: string,
     options: WaitOptions,
   ): Promise<ObjectReference> {
-    const answer = await this.#object.call(
-      command(
-        "DbImportDevice",
-        CmdArgType.DevString,
-        device,
-        DevSource.DEV,
-      ),
-      options,
-    );
-    const [[isExported], [, reference]] = pairOf(answer);
-    if (isExported !== 1 || reference === undefined) {
-      throw new DeviceError([
-        devError(
-          "API_DeviceNotExported",
-          `The server of device ${device} is not running`,
+    let answer: unknown;
+    try {
+      answer = await this.#object.call(
+        command(
+          "DbImportDevice",
+          CmdArgType.DevString,
+          device,
+          DevSource.DEV,
         ),
-      ]);
+        options,
+      );
+    } catch (error) {
+      throw deviceFailure(error, {
+        subject: "the database",
+        unreachable: "API_CantConnectToDatabase",
+      });
     }
-    return parseObjectReference(reference);
+    const { isExported, reference } = readImport(answer);
+    if (isExported) return parseObjectReference(reference);
+    throw new DeviceError([
+      devError(
+        "API_DeviceNotExported",
+        `Device ${device} is not exported (hint: try starting its server)`,
+      ),
+    ]);
   }
 
   /** Lets go of the connection. */
@@ -61,11 +67,18 @@ export class Database {
   }
 }
 
-function pairOf(
-  answer: unknown,
-): readonly [numbers: readonly number[], strings: readonly string[]] {
-  if (Array.isArray(answer) && answer.length === 2) {
-    return [answer[0], answer[1]];
+interface Import {
+  readonly isExported: boolean;
+  readonly reference: string;
+}
+
+function readImport(answer: unknown): Import {
+  const [numbers, strings] = Array.isArray(answer) ? answer : [];
+  if (Array.isArray(numbers) && Array.isArray(strings)) {
+    const reference: unknown = strings[1];
+    if (typeof reference === "string") {
+      return { isExported: numbers[0] === 1, reference };
+    }
   }
   throw new MarshalError("The database answers something else");
 }

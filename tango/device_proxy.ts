@@ -23,7 +23,7 @@ import {
 } from "./_arguments.ts";
 import { connections } from "./_connection_pool.ts";
 import { Database } from "./_database.ts";
-import { devError, deviceFailure } from "./_device_failure.ts";
+import { devError, deviceFailure, whileDoing } from "./_device_failure.ts";
 import {
   type DeviceName,
   parseDeviceName,
@@ -314,14 +314,24 @@ export class DeviceProxy implements AsyncDisposable {
     checkName(doing, "name", name);
     checkOptions(doing, options);
     checkCommon(doing, options);
-    const { inType } = await this.#commandInfo(name, options);
-    return this.#narrow(
-      await this.#call(
-        doing,
-        operations.command(name, inType, argument, this.#settings.source),
-        options,
-      ),
-    );
+    try {
+      const { inType } = await this.#commandInfo(name, options);
+      return this.#narrow(
+        await this.#call(
+          doing,
+          operations.command(name, inType, argument, this.#settings.source),
+          options,
+        ),
+      );
+    } catch (error) {
+      throw whileDoing(
+        error,
+        devError(
+          "API_CommandFailed",
+          `Failed to execute command ${name} of device ${this.name}`,
+        ),
+      );
+    }
   }
 
   /**
@@ -387,13 +397,14 @@ export class DeviceProxy implements AsyncDisposable {
       options,
     );
     if (readings.length !== names.length) throw this.#unexpected();
-    if (this.#settings.int64 === "bigint") return readings;
-    return readings.map((reading) =>
-      reading instanceof Error ? reading : {
-        ...reading,
-        value: withNumbers(reading.value),
-        writeValue: withNumbers(reading.writeValue),
-      }
+    return readings.map((reading, index) =>
+      reading instanceof Error
+        ? this.#failedTo("read", names[index], reading) as DeviceError
+        : {
+          ...reading,
+          value: this.#narrow(reading.value),
+          writeValue: this.#narrow(reading.writeValue),
+        }
     );
   }
 
@@ -417,13 +428,17 @@ export class DeviceProxy implements AsyncDisposable {
     checkName(doing, "name", name);
     checkOptions(doing, options);
     checkCommon(doing, options);
-    const info = await this.#attributeInfo(name, options);
-    await this.#call(
-      doing,
-      operations.writeAttribute(info, value),
-      options,
-      "value",
-    );
+    try {
+      const info = await this.#attributeInfo(name, options);
+      await this.#call(
+        doing,
+        operations.writeAttribute(info, value),
+        options,
+        "value",
+      );
+    } catch (error) {
+      throw this.#failedTo("write", name, error);
+    }
   }
 
   /**
@@ -483,7 +498,7 @@ export class DeviceProxy implements AsyncDisposable {
     } catch (error) {
       queue.end();
       if (signal?.aborted && error === signal.reason) throw error;
-      throw deviceFailure(error, this.name);
+      throw deviceFailure(error, { subject: `device ${this.name}` });
     }
   }
 
@@ -556,6 +571,16 @@ export class DeviceProxy implements AsyncDisposable {
     return this.#settings.int64 === "bigint" ? value : withNumbers(value);
   }
 
+  #failedTo(what: string, attribute: string | undefined, error: unknown) {
+    return whileDoing(
+      error,
+      devError(
+        "API_AttributeFailed",
+        `Failed to ${what} attribute ${attribute} of device ${this.name}`,
+      ),
+    );
+  }
+
   #unexpected(): DeviceError {
     return new DeviceError([
       devError(
@@ -579,7 +604,7 @@ export class DeviceProxy implements AsyncDisposable {
     throw new DeviceError([
       devError(
         "API_CommandNotFound",
-        `Device ${this.name} has no command ${name}`,
+        `Command ${name} not found`,
       ),
     ]);
   }
@@ -623,7 +648,7 @@ export class DeviceProxy implements AsyncDisposable {
         throw isOutOfRange ? new RangeError(message) : new TypeError(message);
       }
       if (error === signal?.reason) throw error;
-      throw deviceFailure(error, this.name);
+      throw deviceFailure(error, { subject: `device ${this.name}` });
     }
   }
 }
