@@ -17,6 +17,9 @@ import { readSystemException, SystemException } from "./_system_exception.ts";
 /** How often a call may be sent elsewhere. */
 const MAX_FORWARDS = 5;
 
+/** What a server says of an object that it does not have. */
+const NOT_THERE = "OBJECT_NOT_EXIST";
+
 /** Says where an object is. */
 export type Resolve = (options: WaitOptions) => Promise<ObjectReference>;
 
@@ -140,6 +143,8 @@ export class RemoteObject {
   ): Promise<T> {
     let connection = this.#connection;
     if (connection === undefined || !connection.isOpen) {
+      // Meanwhile it may have gone somewhere else.
+      if (connection !== undefined) this.#reference = undefined;
       connection = await this.#connect(options);
     }
     const { objectKey } = this.#reference ?? await this.#resolve(options);
@@ -150,9 +155,13 @@ export class RemoteObject {
         write: operation.write,
         read: (reply) => readResult(reply, operation.read),
       }, options);
-    } finally {
-      // It may be somewhere else by the time of the next call.
-      if (!connection.isOpen) this.#reference = undefined;
+    } catch (error) {
+      // Another server may have taken the place of its own.
+      if (error instanceof SystemException && error.kind === NOT_THERE) {
+        this.#reference = undefined;
+        this.#connection = undefined;
+      }
+      throw error;
     }
   }
 
@@ -161,8 +170,10 @@ export class RemoteObject {
     const began = clock.now();
     const reference = this.#reference ??= await this.#resolve(options);
     let failure: unknown;
-    for (const endpoint of reference.endpoints) {
-      const timeout = Math.max(0, options.timeout - (clock.now() - began));
+    for (const [index, endpoint] of reference.endpoints.entries()) {
+      const left = Math.max(0, options.timeout - (clock.now() - began));
+      // One that does not answer leaves time for the others.
+      const timeout = left / (reference.endpoints.length - index);
       try {
         return this.#connection = await pool.connect(endpoint, this, {
           ...options,
