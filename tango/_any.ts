@@ -3,46 +3,12 @@
 import { type CdrReader, MarshalError } from "./_cdr_reader.ts";
 import {
   Kind,
+  leastSize,
   MAX_DEPTH,
   readType,
   type SequenceType,
   type Type,
 } from "./_type_code.ts";
-
-const SIZES: Readonly<Record<number, number>> = {
-  [Kind.SHORT]: 2,
-  [Kind.UNSIGNED_SHORT]: 2,
-  [Kind.LONG]: 4,
-  [Kind.UNSIGNED_LONG]: 4,
-  [Kind.FLOAT]: 4,
-  [Kind.STRING]: 5,
-  [Kind.ANY]: 4,
-  [Kind.DOUBLE]: 8,
-  [Kind.LONG_LONG]: 8,
-  [Kind.UNSIGNED_LONG_LONG]: 8,
-};
-
-/**
- * The least number of bytes that a value takes. It is 1 also for those that
- * take none: nobody may announce billions of them.
- */
-function leastSize(type: Type): number {
-  switch (type.shape) {
-    case "simple":
-      return SIZES[type.kind] ?? 1;
-    case "struct":
-      return Math.max(
-        1,
-        type.members.reduce((sum, { type }) => sum + leastSize(type), 0),
-      );
-    case "enum":
-      return 4;
-    case "sequence":
-      return type.length === undefined
-        ? 4
-        : Math.max(1, type.length * leastSize(type.element));
-  }
-}
 
 function readSimple(reader: CdrReader, kind: number, depth: number): unknown {
   switch (kind) {

@@ -33,8 +33,14 @@ const encodedType: StructType = {
   id: "IDL:Tango/DevEncoded:1.0",
   name: "DevEncoded",
   members: [
-    { name: "encoded_format", type: simple(Kind.STRING) },
-    { name: "encoded_data", type: sequenceOf(simple(Kind.OCTET)) },
+    {
+      name: "encoded_format",
+      type: { ...simple(Kind.STRING), alias: "DevString" },
+    },
+    {
+      name: "encoded_data",
+      type: { ...sequenceOf(simple(Kind.OCTET)), alias: "DevVarCharArray" },
+    },
   ],
 };
 
@@ -51,15 +57,24 @@ function one(scalar: Scalar): ArgumentCodec {
   };
 }
 
-function many(scalar: Scalar): ArgumentCodec {
+function arrayType(alias: string, scalar: Scalar): Type {
+  return { ...sequenceOf(typeOf(scalar)), alias };
+}
+
+function many(alias: string, scalar: Scalar): ArgumentCodec {
   return {
-    type: sequenceOf(typeOf(scalar)),
+    type: arrayType(alias, scalar),
     write: (writer, value) => writeList(writer, scalar, value),
   };
 }
 
 /** Numbers and strings together. */
-function pair(name: string, numbers: Scalar, member: string): ArgumentCodec {
+function pair(
+  name: string,
+  member: string,
+  alias: string,
+  numbers: Scalar,
+): ArgumentCodec {
   const expected = `an array of two arrays: each of the first ${numbers.what}` +
     `, each of the second ${scalars.string.what}`;
   return {
@@ -68,8 +83,11 @@ function pair(name: string, numbers: Scalar, member: string): ArgumentCodec {
       id: `IDL:Tango/${name}:1.0`,
       name,
       members: [
-        { name: member, type: sequenceOf(typeOf(numbers)) },
-        { name: "svalue", type: sequenceOf(simple(Kind.STRING)) },
+        { name: member, type: arrayType(alias, numbers) },
+        {
+          name: "svalue",
+          type: arrayType("DevVarStringArray", scalars.string),
+        },
       ],
     },
     write(writer, value) {
@@ -98,36 +116,44 @@ const codecs: Readonly<Partial<Record<CmdArgType, ArgumentCodec>>> = {
   [CmdArgType.DevUShort]: one(scalars.unsignedShort),
   [CmdArgType.DevULong]: one(scalars.unsignedLong),
   [CmdArgType.DevString]: one(scalars.string),
-  [CmdArgType.DevVarCharArray]: many(scalars.octet),
-  [CmdArgType.DevVarShortArray]: many(scalars.short),
-  [CmdArgType.DevVarLongArray]: many(scalars.long),
-  [CmdArgType.DevVarFloatArray]: many(scalars.float),
-  [CmdArgType.DevVarDoubleArray]: many(scalars.double),
-  [CmdArgType.DevVarUShortArray]: many(scalars.unsignedShort),
-  [CmdArgType.DevVarULongArray]: many(scalars.unsignedLong),
-  [CmdArgType.DevVarStringArray]: many(scalars.string),
+  [CmdArgType.DevVarCharArray]: many("DevVarCharArray", scalars.octet),
+  [CmdArgType.DevVarShortArray]: many("DevVarShortArray", scalars.short),
+  [CmdArgType.DevVarLongArray]: many("DevVarLongArray", scalars.long),
+  [CmdArgType.DevVarFloatArray]: many("DevVarFloatArray", scalars.float),
+  [CmdArgType.DevVarDoubleArray]: many("DevVarDoubleArray", scalars.double),
+  [CmdArgType.DevVarUShortArray]: many(
+    "DevVarUShortArray",
+    scalars.unsignedShort,
+  ),
+  [CmdArgType.DevVarULongArray]: many("DevVarULongArray", scalars.unsignedLong),
+  [CmdArgType.DevVarStringArray]: many("DevVarStringArray", scalars.string),
   [CmdArgType.DevVarLongStringArray]: pair(
     "DevVarLongStringArray",
-    scalars.long,
     "lvalue",
+    "DevVarLongArray",
+    scalars.long,
   ),
   [CmdArgType.DevVarDoubleStringArray]: pair(
     "DevVarDoubleStringArray",
-    scalars.double,
     "dvalue",
+    "DevVarDoubleArray",
+    scalars.double,
   ),
   [CmdArgType.DevState]: one(scalars.state),
   [CmdArgType.ConstDevString]: one(scalars.string),
-  [CmdArgType.DevVarBooleanArray]: many(scalars.boolean),
+  [CmdArgType.DevVarBooleanArray]: many("DevVarBooleanArray", scalars.boolean),
   [CmdArgType.DevUChar]: one(scalars.octet),
   [CmdArgType.DevLong64]: one(scalars.longLong),
   [CmdArgType.DevULong64]: one(scalars.unsignedLongLong),
-  [CmdArgType.DevVarLong64Array]: many(scalars.longLong),
-  [CmdArgType.DevVarULong64Array]: many(scalars.unsignedLongLong),
+  [CmdArgType.DevVarLong64Array]: many("DevVarLong64Array", scalars.longLong),
+  [CmdArgType.DevVarULong64Array]: many(
+    "DevVarULong64Array",
+    scalars.unsignedLongLong,
+  ),
   [CmdArgType.DevEncoded]: one(scalars.encoded),
   [CmdArgType.DevEnum]: one(scalars.short),
-  [CmdArgType.DevVarStateArray]: many(scalars.state),
-  [CmdArgType.DevVarEncodedArray]: many(scalars.encoded),
+  [CmdArgType.DevVarStateArray]: many("DevVarStateArray", scalars.state),
+  [CmdArgType.DevVarEncodedArray]: many("DevVarEncodedArray", scalars.encoded),
 };
 
 /**
@@ -169,11 +195,11 @@ function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
   if (typeof value !== "object" || value === null) return value;
   if (ArrayBuffer.isView(value)) return value;
-  if (has(value, "lvalue", "svalue")) {
-    return [Array.from((value.lvalue ?? []) as Int32Array), value.svalue];
+  if (has(value, "lvalue", "svalue") && value.lvalue instanceof Int32Array) {
+    return [Array.from(value.lvalue), value.svalue];
   }
-  if (has(value, "dvalue", "svalue")) {
-    return [Array.from((value.dvalue ?? []) as Float64Array), value.svalue];
+  if (has(value, "dvalue", "svalue") && value.dvalue instanceof Float64Array) {
+    return [Array.from(value.dvalue), value.svalue];
   }
   if (has(value, "encoded_format", "encoded_data")) {
     return { format: value.encoded_format, data: value.encoded_data };

@@ -35,6 +35,8 @@ export const MAX_DEPTH = 16;
 export interface SimpleType {
   readonly shape: "simple";
   readonly kind: number;
+  /** The name that Tango has for it. */
+  readonly alias?: string;
 }
 
 /** A type with members. */
@@ -59,9 +61,11 @@ export interface SequenceType {
   readonly element: Type;
   /** The number of elements if it is always the same. */
   readonly length?: number;
+  /** The name that Tango has for it. */
+  readonly alias?: string;
 }
 
-/** What a value is: a type code of CORBA, other names for a type left out. */
+/** What a value is: a type code of CORBA. Aliases are not kept when read. */
 export type Type = SimpleType | StructType | EnumType | SequenceType;
 
 const SIMPLE_KINDS: ReadonlySet<number> = new Set([
@@ -80,6 +84,49 @@ const SIMPLE_KINDS: ReadonlySet<number> = new Set([
   Kind.LONG_LONG,
   Kind.UNSIGNED_LONG_LONG,
 ]);
+
+const SIZES: Readonly<Record<number, number>> = {
+  [Kind.NULL]: 0,
+  [Kind.VOID]: 0,
+  [Kind.SHORT]: 2,
+  [Kind.UNSIGNED_SHORT]: 2,
+  [Kind.LONG]: 4,
+  [Kind.UNSIGNED_LONG]: 4,
+  [Kind.FLOAT]: 4,
+  [Kind.STRING]: 5,
+  [Kind.ANY]: 4,
+  [Kind.DOUBLE]: 8,
+  [Kind.LONG_LONG]: 8,
+  [Kind.UNSIGNED_LONG_LONG]: 8,
+};
+
+function sizeOf(type: Type): number {
+  switch (type.shape) {
+    case "simple":
+      return SIZES[type.kind] ?? 1;
+    case "struct":
+      return type.members.reduce((sum, { type }) => sum + leastSize(type), 0);
+    case "enum":
+      return 4;
+    case "sequence":
+      return type.length === undefined
+        ? 4
+        : type.length * leastSize(type.element);
+  }
+}
+
+/** A type may be big, and is looked at for each of many values. */
+const sizes = new WeakMap<Type, number>();
+
+/** The least number of bytes that a value of the type takes. */
+export function leastSize(type: Type): number {
+  let size = sizes.get(type);
+  if (size === undefined) {
+    size = sizeOf(type);
+    sizes.set(type, size);
+  }
+  return size;
+}
 
 /** The type of a kind without parts. */
 export function simple(kind: number): SimpleType {
@@ -107,6 +154,12 @@ export function readType(reader: CdrReader, depth = 0): Type {
   // The others come enclosed, so that those who do not know them can skip them.
   const inner = reader.encapsulation();
   const read = (): Type => readType(inner, depth + 1);
+  const readPart = (): Type => {
+    const part = read();
+    // Any number of them could be announced.
+    if (leastSize(part) > 0) return part;
+    throw new MarshalError("A part of a type takes no bytes");
+  };
   switch (kind) {
     case Kind.STRUCT:
     case Kind.EXCEPTION:
@@ -115,7 +168,7 @@ export function readType(reader: CdrReader, depth = 0): Type {
         id: inner.string(),
         name: inner.string(),
         members: inner.sequence(
-          () => ({ name: inner.string(), type: read() }),
+          () => ({ name: inner.string(), type: readPart() }),
           12,
         ),
       };
@@ -127,12 +180,12 @@ export function readType(reader: CdrReader, depth = 0): Type {
         members: inner.strings(),
       };
     case Kind.SEQUENCE: {
-      const element = read();
+      const element = readPart();
       inner.unsignedLong();
       return sequenceOf(element);
     }
     case Kind.ARRAY: {
-      const element = read();
+      const element = readPart();
       return { shape: "sequence", element, length: inner.unsignedLong() };
     }
     case Kind.ALIAS:
@@ -146,6 +199,18 @@ export function readType(reader: CdrReader, depth = 0): Type {
 
 /** Writes a type. */
 export function writeType(writer: CdrWriter, type: Type): void {
+  const alias = "alias" in type ? type.alias : undefined;
+  if (alias === undefined) {
+    writeBareType(writer, type);
+    return;
+  }
+  writer.unsignedLong(Kind.ALIAS).encapsulation((inner) => {
+    inner.string(`IDL:Tango/${alias}:1.0`).string(alias);
+    writeBareType(inner, type);
+  });
+}
+
+function writeBareType(writer: CdrWriter, type: Type): void {
   switch (type.shape) {
     case "simple":
       writer.unsignedLong(type.kind);
