@@ -10,8 +10,8 @@ function decodeLatin1(bytes: Uint8Array): string {
 }
 
 /**
- * The text that bytes stand for. Tango does not say how text is encoded: those
- * who write UTF-8 and those who write Latin-1 are both understood.
+ * The text that bytes stand for. Tango does not say how text is encoded, and
+ * PyTango writes Latin-1, others UTF-8: both are understood.
  */
 export function decodeText(bytes: Uint8Array): string {
   try {
@@ -21,7 +21,20 @@ export function decodeText(bytes: Uint8Array): string {
   }
 }
 
-/** The bytes of a text, in UTF-8. */
+function encodeLatin1(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > 255) return undefined;
+    bytes[index] = code;
+  }
+  return bytes;
+}
+
+/**
+ * The bytes of a text: in Latin-1, as PyTango understands it, or in UTF-8 if it
+ * has other characters.
+ */
 export function encodeText(text: string): Uint8Array {
-  return encoder.encode(text);
+  return encodeLatin1(text) ?? encoder.encode(text);
 }
