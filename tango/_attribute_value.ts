@@ -166,10 +166,11 @@ export function writeAttributeValue(
   writeList(writer, scalar, values);
   writer
     .unsignedLong(AttrQuality.VALID)
-    .unsignedLong(format)
+    // The server knows it better.
+    .unsignedLong(AttrDataFormat.UNKNOWN)
     .long(0).long(0).long(0)
     .string(name)
-    .long(dimensions.x).long(dimensions.y)
+    .long(1).long(0)
     .long(dimensions.x).long(dimensions.y)
     .unsignedLong(0);
 }

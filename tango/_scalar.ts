@@ -98,21 +98,31 @@ function integer64(
   };
 }
 
-function real(
-  kind: number,
-  array: TypedArrayType,
-  write: (writer: CdrWriter, value: number) => unknown,
-): Scalar {
-  return {
-    kind,
-    what: "a number",
-    array,
-    write(writer, value) {
-      if (typeof value !== "number") throw new ValueMismatch("a number", value);
-      write(writer, value);
-    },
-  };
-}
+export const double: Scalar = {
+  kind: Kind.DOUBLE,
+  what: "a number",
+  array: Float64Array,
+  write(writer, value) {
+    if (typeof value !== "number") throw new ValueMismatch("a number", value);
+    writer.double(value);
+  },
+};
+
+const FLOAT = "a number of 32 bits";
+
+export const float: Scalar = {
+  kind: Kind.FLOAT,
+  what: FLOAT,
+  array: Float32Array,
+  write(writer, value) {
+    if (typeof value !== "number") throw new ValueMismatch(FLOAT, value);
+    // It would become infinite.
+    if (Number.isFinite(value) && !Number.isFinite(Math.fround(value))) {
+      throw new ValueMismatch(FLOAT, value, true);
+    }
+    writer.float(value);
+  },
+};
 
 export const boolean: Scalar = {
   kind: Kind.BOOLEAN,
@@ -207,18 +217,6 @@ export const unsignedLongLong: Scalar = integer64(
   2n ** 64n - 1n,
   BigUint64Array,
   (writer, value) => writer.unsignedLongLong(value),
-);
-
-export const float: Scalar = real(
-  Kind.FLOAT,
-  Float32Array,
-  (writer, value) => writer.float(value),
-);
-
-export const double: Scalar = real(
-  Kind.DOUBLE,
-  Float64Array,
-  (writer, value) => writer.double(value),
 );
 
 /** The state of a device. */
