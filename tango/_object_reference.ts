@@ -28,9 +28,10 @@ function readProfile(reader: CdrReader): ObjectReference {
     const count = reader.count(8);
     for (let index = 0; index < count; index++) {
       const tag = reader.unsignedLong();
-      const component = reader.encapsulation();
       if (tag === ALTERNATE_ADDRESS && endpoints.length < MAX_ENDPOINTS) {
-        endpoints.push(readEndpoint(component));
+        endpoints.push(readEndpoint(reader.encapsulation()));
+      } else {
+        reader.octets();
       }
     }
   }
