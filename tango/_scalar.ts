@@ -55,8 +55,8 @@ function integer(
   max: number,
   array: TypedArrayType,
   write: (writer: CdrWriter, value: number) => unknown,
+  what = `an integer from ${min} to ${max}`,
 ): Scalar {
-  const what = `an integer from ${min} to ${max}`;
   return {
     kind,
     what,
@@ -220,16 +220,14 @@ export const unsignedLongLong: Scalar = integer64(
 );
 
 /** The state of a device. */
-export const state: Scalar = {
-  ...integer(
-    Kind.ENUM,
-    0,
-    13,
-    Uint32Array,
-    (writer, value) => writer.unsignedLong(value),
-  ),
-  what: "a DevState",
-};
+export const state: Scalar = integer(
+  Kind.ENUM,
+  0,
+  13,
+  Uint32Array,
+  (writer, value) => writer.unsignedLong(value),
+  "a DevState",
+);
 
 function isList(value: unknown): value is ArrayLike<unknown> {
   return Array.isArray(value) ||
