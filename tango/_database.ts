@@ -3,7 +3,7 @@
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { encodeText } from "./_text.ts";
 import { MarshalError } from "./_cdr_reader.ts";
-import { devError, deviceFailure } from "./_device_failure.ts";
+import { devError, deviceFailure, whileDoing } from "./_device_failure.ts";
 import { command } from "./_device_operations.ts";
 import type { Endpoint, WaitOptions } from "./_giop_connection.ts";
 import {
@@ -46,10 +46,7 @@ export class Database {
         options,
       );
     } catch (error) {
-      throw deviceFailure(error, {
-        subject: "the database",
-        unreachable: "API_CantConnectToDatabase",
-      });
+      throw importFailure(error, device);
     }
     const { isExported, reference } = readImport(answer);
     if (isExported) return parseObjectReference(reference);
@@ -65,6 +62,34 @@ export class Database {
   close(): void {
     this.#object.close();
   }
+}
+
+function importFailure(error: unknown, device: string): unknown {
+  if (!(error instanceof DeviceError)) {
+    return deviceFailure(error, {
+      subject: "the database",
+      unreachable: "API_CantConnectToDatabase",
+    });
+  }
+  const failed = whileDoing(
+    error,
+    devError(
+      "API_CommandFailed",
+      "Failed to execute command DbImportDevice of the database",
+    ),
+  );
+  const isUnknown = error.errors.some(({ reason }) =>
+    reason === "DB_DeviceNotDefined"
+  );
+  return isUnknown
+    ? whileDoing(
+      failed,
+      devError(
+        "API_DeviceNotDefined",
+        `Device ${device} is not defined in the database`,
+      ),
+    )
+    : failed;
 }
 
 interface Import {
