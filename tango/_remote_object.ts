@@ -141,6 +141,8 @@ export class RemoteObject {
     operation: Operation<T>,
     options: WaitOptions,
   ): Promise<T> {
+    const { clock } = this.#options;
+    const began = clock.now();
     let connection = this.#connection;
     if (connection === undefined || !connection.isOpen) {
       // Meanwhile it may have gone somewhere else.
@@ -154,7 +156,10 @@ export class RemoteObject {
         operation: operation.name,
         write: operation.write,
         read: (reply) => readResult(reply, operation.read),
-      }, options);
+      }, {
+        ...options,
+        timeout: Math.max(0, options.timeout - (clock.now() - began)),
+      });
     } catch (error) {
       // Another server may have taken the place of its own.
       if (error instanceof SystemException && error.kind === NOT_THERE) {

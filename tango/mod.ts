@@ -7,7 +7,14 @@
  * @module
  */
 
-export { type DevError, DeviceError } from "@longrun/tasks/device-proxy";
+export type { Clock, TimerOptions } from "@longrun/tasks/clock";
+export {
+  type DevError,
+  DeviceError,
+  type DeviceEvent,
+  type DeviceOptions,
+  type DeviceSubscription,
+} from "@longrun/tasks/device-proxy";
 export {
   type CallOptions,
   type ConnectOptions,

@@ -3,10 +3,15 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { systemClock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
+import { ManualClock } from "@longrun/tasks/testing";
 import { test } from "@std/testing/bdd";
 import type { CdrWriter } from "../_cdr_writer.ts";
 import { ConnectionPool } from "../_connection_pool.ts";
-import type { Endpoint } from "../_giop_connection.ts";
+import type {
+  Endpoint,
+  GiopConnection,
+  GiopConnectionOptions,
+} from "../_giop_connection.ts";
 import { MessageType, ReplyStatus } from "../_giop_message.ts";
 import type { ObjectReference } from "../_object_reference.ts";
 import { RemoteObject } from "../_remote_object.ts";
@@ -128,6 +133,61 @@ test("RemoteObject looks for its object again when the server is another", async
   assertEquals([answer, looked], ["new", 2]);
   object.close();
   await servers[1]?.close();
+});
+
+test("RemoteObject looks for its object again when a server does not have it", async () => {
+  await using other = await GiopServer.start(({ id, client }) =>
+    client.send(
+      reply(
+        id,
+        (to) =>
+          to.string("IDL:omg.org/CORBA/OBJECT_NOT_EXIST:1.0")
+            .unsignedLong(0x4f4d0001).unsignedLong(1),
+        ReplyStatus.SYSTEM_EXCEPTION,
+      ),
+    )
+  );
+  await using server = await named("its own");
+  const found = [other, server];
+  const object = objectAt(() =>
+    referenceTo((found.shift() ?? server).endpoint)
+  );
+  const error = await assertRejects(() => ask(object), SystemException);
+  assertEquals(error.kind, "OBJECT_NOT_EXIST");
+  assertEquals(await ask(object), "its own");
+  object.close();
+});
+
+test("RemoteObject leaves time for each address of an object", async () => {
+  const timeouts: number[] = [];
+  class Pool extends ConnectionPool {
+    override async connect(
+      endpoint: Endpoint,
+      user: object,
+      options: GiopConnectionOptions,
+    ): Promise<GiopConnection> {
+      timeouts.push(options.timeout);
+      if (endpoint.port === server.endpoint.port) {
+        return await super.connect(endpoint, user, options);
+      }
+      await clock.advance(options.timeout);
+      throw new SystemException("TRANSIENT", "It is silent");
+    }
+  }
+  const clock = new ManualClock();
+  await using server = await named("last");
+  const silent = { host: "127.0.0.1", port: 1 };
+  const reference = referenceTo(silent, silent, server.endpoint);
+  const object = new RemoteObject(() => Promise.resolve(reference), {
+    pool: new Pool(),
+    clock,
+    maxMessage: 1000,
+  });
+  await object.call({ name: "ask", read: (from) => from.string() }, {
+    timeout: 3000,
+  });
+  assertEquals(timeouts, [1000, 1000, 1000]);
+  object.close();
 });
 
 test("RemoteObject asks again when the server closed before it took the call", async () => {
