@@ -40,6 +40,8 @@ export interface GiopConnectionOptions extends WaitOptions {
 
 /** An operation of an object. */
 export interface Call<T> {
+  /** Who calls, for {@linkcode GiopConnection.leave}. */
+  readonly owner?: object;
   readonly objectKey: Uint8Array;
   readonly operation: string;
   /** Writes the arguments. */
@@ -49,8 +51,14 @@ export interface Call<T> {
 }
 
 interface PendingCall {
+  readonly owner: object | undefined;
   settle(reply: Reply): void;
   fail(error: unknown): void;
+}
+
+/** What those are told who wait for somebody that has closed. */
+export function closedHere(): SystemException {
+  return new SystemException("COMM_FAILURE", "The connection was closed here");
 }
 
 function timedOut(what: string, timeout: number): SystemException {
@@ -186,6 +194,7 @@ export class GiopConnection {
         reject(reason);
       };
       this.#add(id, {
+        owner: call.owner,
         settle: (reply) => {
           end();
           try {
@@ -212,9 +221,16 @@ export class GiopConnection {
   close(): void {
     if (this.#failure !== undefined) return;
     this.#socket.write(encodeCloseConnection());
-    this.#fail(
-      new SystemException("COMM_FAILURE", "The connection was closed here"),
-    );
+    this.#fail(closedHere());
+  }
+
+  /** Ends the calls of one who does not want their answers any more. */
+  leave(owner: object): void {
+    for (const [id, call] of [...this.#pending]) {
+      if (call.owner !== owner) continue;
+      this.#socket.write(encodeCancelRequest(id));
+      call.fail(closedHere());
+    }
   }
 
   #nextId(): number {

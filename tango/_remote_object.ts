@@ -5,7 +5,11 @@ import { DeviceError } from "@longrun/tasks/device-proxy";
 import { type CdrReader, MarshalError } from "./_cdr_reader.ts";
 import type { CdrWriter } from "./_cdr_writer.ts";
 import type { ConnectionPool } from "./_connection_pool.ts";
-import type { GiopConnection, WaitOptions } from "./_giop_connection.ts";
+import {
+  closedHere,
+  type GiopConnection,
+  type WaitOptions,
+} from "./_giop_connection.ts";
 import { type Reply, ReplyStatus } from "./_giop_message.ts";
 import { readDevErrors, readNamedErrors } from "./_idl.ts";
 import {
@@ -91,6 +95,7 @@ export class RemoteObject {
   readonly #options: RemoteObjectOptions;
   #reference: ObjectReference | undefined = undefined;
   #connection: GiopConnection | undefined = undefined;
+  #closings = 0;
 
   constructor(resolve: Resolve, options: RemoteObjectOptions) {
     this.#resolve = resolve;
@@ -133,6 +138,8 @@ export class RemoteObject {
 
   /** Lets go of the connection. */
   close(): void {
+    this.#closings++;
+    this.#connection?.leave(this);
     this.#connection = undefined;
     this.#options.pool.release(this);
   }
@@ -152,6 +159,7 @@ export class RemoteObject {
     const { objectKey } = this.#reference ?? await this.#resolve(options);
     try {
       return await connection.call({
+        owner: this,
         objectKey,
         operation: operation.name,
         write: operation.write,
@@ -173,19 +181,23 @@ export class RemoteObject {
   async #connect(options: WaitOptions): Promise<GiopConnection> {
     const { pool, clock, maxMessage } = this.#options;
     const began = clock.now();
+    const closings = this.#closings;
     const reference = this.#reference ??= await this.#resolve(options);
     let failure: unknown;
     for (const [index, endpoint] of reference.endpoints.entries()) {
+      if (closings !== this.#closings) throw closedHere();
       const left = Math.max(0, options.timeout - (clock.now() - began));
       // One that does not answer leaves time for the others.
       const timeout = left / (reference.endpoints.length - index);
       try {
-        return this.#connection = await pool.connect(endpoint, this, {
+        const connection = await pool.connect(endpoint, this, {
           ...options,
           timeout,
           clock,
           maxMessage,
         });
+        if (closings !== this.#closings) throw closedHere();
+        return this.#connection = connection;
       } catch (error) {
         if (options.signal?.aborted) throw error;
         failure ??= error;

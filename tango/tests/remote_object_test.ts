@@ -1,6 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { systemClock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { ManualClock } from "@longrun/tasks/testing";
@@ -101,6 +101,60 @@ test("RemoteObject closes a connection that nobody waits for any more", async ()
   object.close();
   assertEquals(pool.size, 0);
   await call.catch(() => {});
+});
+
+test("RemoteObject ends its own calls when it is closed", async () => {
+  const pool = new ConnectionPool();
+  const waiting: (() => void)[] = [];
+  await using server = await GiopServer.start(({ id, client, operation }) => {
+    const answer = () => client.send(reply(id, (to) => to.string("late")));
+    if (operation === "ask") answer();
+    else waiting.push(answer);
+  });
+  const [one, other] = [0, 1].map(() =>
+    objectAt(() => referenceTo(server.endpoint), pool)
+  );
+  assert(one !== undefined && other !== undefined);
+  await Promise.all([ask(one), ask(other)]);
+  const mine = assertRejects(() => ask(one, "wait"), SystemException);
+  const theirs = ask(other, "wait");
+  await ask(other); // after those before it
+  one.close();
+  assertEquals((await mine).message, "The connection was closed here");
+  await ask(other);
+  assertEquals(server.client.cancelled.length, 1);
+  for (const answer of waiting) answer();
+  assertEquals(await theirs, "late");
+  other.close();
+  assertEquals(pool.size, 0);
+});
+
+test("RemoteObject asks nothing when it was closed while others connected", async () => {
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const [one, other] = [0, 1].map(() =>
+    objectAt(() => referenceTo(server.endpoint), pool)
+  );
+  assert(one !== undefined && other !== undefined);
+  const mine = assertRejects(() => ask(one), SystemException);
+  const theirs = ask(other);
+  await Promise.resolve().then(() => one.close());
+  assertEquals((await mine).message, "The connection was closed here");
+  assertEquals(await theirs, "here");
+  other.close();
+  assertEquals(pool.size, 0);
+});
+
+test("RemoteObject opens no connection if it was closed meanwhile", async () => {
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const { promise, resolve } = Promise.withResolvers<ObjectReference>();
+  const object = objectAt(() => promise, pool);
+  const call = assertRejects(() => ask(object), SystemException);
+  object.close();
+  resolve(referenceTo(server.endpoint));
+  assertEquals((await call).message, "The connection was closed here");
+  assertEquals([pool.size, server.clients.length], [0, 0]);
 });
 
 test("RemoteObject tries the other addresses of an object", async () => {
