@@ -138,7 +138,8 @@ test("RemoteObject asks nothing when it was closed while others connected", asyn
   assert(one !== undefined && other !== undefined);
   const mine = assertRejects(() => ask(one), SystemException);
   const theirs = ask(other);
-  await Promise.resolve().then(() => one.close());
+  while (pool.size === 0) await Promise.resolve();
+  one.close();
   assertEquals((await mine).message, "The connection was closed here");
   assertEquals(await theirs, "here");
   other.close();
@@ -187,6 +188,24 @@ test("RemoteObject looks for its object again when the server is another", async
   assertEquals([answer, looked], ["new", 2]);
   object.close();
   await servers[1]?.close();
+});
+
+test("RemoteObject looks for its object again after an idle loss", async () => {
+  await using old = await named("old");
+  await using server = await named("new");
+  const found = [old, server];
+  const object = objectAt(() =>
+    referenceTo((found.shift() ?? server).endpoint)
+  );
+  assertEquals(await ask(object), "old");
+  const { socket } = old.client;
+  const isGone = new Promise((resolve) => socket.once("close", resolve));
+  // It says so, and goes on for others.
+  old.client.send(message(MessageType.CLOSE_CONNECTION));
+  socket.end();
+  await isGone;
+  assertEquals(await ask(object), "new");
+  object.close();
 });
 
 test("RemoteObject looks for its object again when a server does not have it", async () => {
