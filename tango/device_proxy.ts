@@ -164,7 +164,27 @@ function databaseEndpoints(
   );
 }
 
-/** A Tango device, reached over the network. */
+/**
+ * A Tango device, reached over the network. All proxies of the devices of one
+ * server share one connection, over which any number of calls may wait.
+ *
+ * ## Gotchas
+ *
+ * A signal or a timeout ends the wait for an answer, not what the device does.
+ * When the connection breaks while a command waits, nobody knows whether it was
+ * executed; it is not sent again.
+ *
+ * @example Usage
+ * ```ts ignore
+ * import { DeviceProxy } from "@longrun/tango";
+ *
+ * const device = await DeviceProxy.connect(
+ *   "tango://127.0.0.1:11000/sys/tg_test/1#dbase=no",
+ * );
+ * console.log(await device.command("DevString", "hello"));
+ * await device.close();
+ * ```
+ */
 export class DeviceProxy implements AsyncDisposable {
   /**
    * Connects to a device: looks for it, in the database or where its name says,
@@ -571,7 +591,11 @@ export class DeviceProxy implements AsyncDisposable {
     return this.#settings.int64 === "bigint" ? value : withNumbers(value);
   }
 
-  #failedTo(what: string, attribute: string | undefined, error: unknown) {
+  #failedTo(
+    what: string,
+    attribute: string | undefined,
+    error: unknown,
+  ): unknown {
     return whileDoing(
       error,
       devError(
