@@ -24,6 +24,13 @@ const RENEWAL = 200_000;
 /** How many milliseconds are between the attempts to find a server again. */
 const PAUSES = [1000, 2000, 5000, 10_000] as const;
 
+/**
+ * How many milliseconds a server gets to take a topic. It looks for new ones
+ * only every millisecond or so, when it sends something: without a pause it
+ * drops what it sends just then, and nobody hears of it.
+ */
+const SETTLING = 10;
+
 /** As Tango says that a server is gone, with our reason. */
 function noEvents(cause: unknown): DeviceError {
   const why = cause instanceof Error ? cause.message : String(cause);
@@ -146,8 +153,10 @@ export class EventChannel {
   }
 
   /** Waits until the server must have taken what it was told of topics. */
-  #settle(signal?: AbortSignal): Promise<void> {
-    return this.#options.admin.call(ping, this.#waiting(signal));
+  async #settle(signal = this.#scope.signal): Promise<void> {
+    const { admin, clock } = this.#options;
+    await admin.call(ping, this.#waiting(signal));
+    await sleep(SETTLING, { clock, signal });
   }
 
   #connect(address: EventAddress): Promise<EventLink> {
