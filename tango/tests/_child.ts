@@ -143,7 +143,9 @@ export class Child {
 
   /** Sends it a signal. */
   signal(name: NodeJS.Signals): void {
-    if (this.#exit === undefined) this.#child.kill(name);
+    const { pid } = this.#child;
+    // Not `kill` of the child: Deno sends no signal after the first one.
+    if (this.#exit === undefined && pid !== undefined) process.kill(pid, name);
   }
 
   /** Ends it and waits for its end. */
