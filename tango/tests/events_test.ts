@@ -10,6 +10,7 @@ import { CdrWriter } from "../_cdr_writer.ts";
 import type { TangoSubscription } from "../device_event.ts";
 import { DeviceProxy } from "../device_proxy.ts";
 import { freePort } from "./_child.ts";
+import { runModule } from "./_run_module.ts";
 import { ZmtpPublisher } from "./_zmtp_publisher.ts";
 import { errors, EventServer, until } from "./_event_server.ts";
 
@@ -579,3 +580,16 @@ test("DeviceProxy lets a subscription be left while it recovers", async () => {
   const again = await proxy.subscribe("X");
   assertEquals(await next(again), 0);
 });
+
+for (const how of ["close", "return"]) {
+  test(`A process with a subscription ends by itself after ${how}()`, async () => {
+    await using server = await EventServer.start();
+    const { code, stdout } = await runModule(
+      new URL("_events_program.ts", import.meta.url),
+      server.url,
+      how,
+    );
+    assertEquals(code, 0, stdout);
+    assert(stdout.includes("value: 0"), stdout);
+  });
+}
