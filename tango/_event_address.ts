@@ -3,8 +3,7 @@
 import { MarshalError } from "./_cdr_reader.ts";
 import type { Endpoint } from "./_giop_connection.ts";
 
-/** Where a server sends events of a kind, as the device that looks after it
- * says. */
+/** Where a server sends events, as the device that looks after it says. */
 export interface EventAddress {
   readonly events: Endpoint;
   readonly heartbeats: Endpoint;

@@ -363,6 +363,36 @@ test("DeviceProxy survives a second loss while it recovers", async () => {
   assertEquals([await next(x), await next(y)], [5, 6]);
 });
 
+test("DeviceProxy keeps the order when the server goes before the value comes", async () => {
+  await using all = await bench();
+  const { server, proxy, clock } = all;
+  const reading = Promise.withResolvers<void>();
+  const late = Promise.withResolvers<void>();
+  server.gate = async (operation) => {
+    if (operation !== "read_attributes_5") return;
+    server.gate = () => {};
+    await subscribed(all, "X");
+    server.push("X", 1);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    server.events.reset();
+    await server.events.logged("close");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    reading.resolve();
+    await late.promise;
+  };
+  const subscribing = proxy.subscribe("X");
+  await reading.promise;
+  server.value = 5;
+  await clock.advance(1000);
+  await subscribed(all, "X", 2);
+  await until(() => server.log.filter((one) => /^read/.test(one)).length === 2);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  late.resolve();
+  const events = await subscribing;
+  server.push("X", 6);
+  assertEquals(await take(events, 4), [1, "API_EventTimeout", 5, 6]);
+});
+
 /** Lets so much time pass, with heartbeats. */
 async function pass(
   { server, clock }: Bench,

@@ -3,6 +3,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { timeout } from "@longrun/tasks/cancellation";
 import { ResultCode, TaskStatus } from "@longrun/tasks/device-proxy";
+import { deviceCommand, runJob } from "@longrun/tasks/job";
 import { LongRunningCommand } from "@longrun/tasks/long-running-command";
 import {
   abortDevice,
@@ -144,6 +145,9 @@ for (const versions of ["1,1", "2,2"]) {
         { proxy: other, command: "Off" },
       ], options);
       assertEquals(report.ok, true);
+
+      const job = deviceCommand([proxy, other], "Scan", scan, options);
+      assertEquals((await runJob(job)).length, 2);
 
       const long = await invokeLrc(
         null,
