@@ -411,20 +411,11 @@ export class DeviceProxy implements AsyncDisposable {
     checkOptions(doing, options);
     checkCommon(doing, options);
     if (names.length === 0) return [];
-    const readings = await this.#call(
-      doing,
-      operations.readAttributes(names, this.#settings.source),
-      options,
-    );
-    if (readings.length !== names.length) throw this.#unexpected();
+    const readings = await this.#read(names, options);
     return readings.map((reading, index) =>
       reading instanceof Error
         ? this.#failedTo("read", names[index], reading) as DeviceError
-        : {
-          ...reading,
-          value: this.#narrow(reading.value),
-          writeValue: this.#narrow(reading.writeValue),
-        }
+        : reading
     );
   }
 
@@ -579,12 +570,32 @@ export class DeviceProxy implements AsyncDisposable {
   ): Promise<TangoEvent | undefined> {
     if (type === "data-ready" || type === "interface-change") return undefined;
     try {
-      const reading = await this.readAttribute(attribute, { signal });
-      return readingEvent(attribute, reading);
+      const [reading] = await this.#read([attribute], { signal });
+      if (reading instanceof Error) throw reading;
+      return reading && readingEvent(attribute, reading);
     } catch (error) {
       if (!(error instanceof DeviceError)) throw error;
       return { attribute, errors: error.errors };
     }
+  }
+
+  async #read(
+    names: readonly string[],
+    options: CallOptions,
+  ): Promise<readonly (AttributeReading | DeviceError)[]> {
+    const readings = await this.#call(
+      "read attributes",
+      operations.readAttributes(names, this.#settings.source),
+      options,
+    );
+    if (readings.length !== names.length) throw this.#unexpected();
+    return readings.map((reading) =>
+      reading instanceof Error ? reading : {
+        ...reading,
+        value: this.#narrow(reading.value),
+        writeValue: this.#narrow(reading.writeValue),
+      }
+    );
   }
 
   #narrow(value: unknown): unknown {
