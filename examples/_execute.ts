@@ -41,11 +41,16 @@ export async function execute<K extends keyof TelescopeCommands>(
     const handle = await invokeLrc(null, telescope, command, argument, {
       timeout: 3_600_000,
     });
-    const forget = onAbort(signal, () => void abortDevice(telescope));
-    for await (const { progress } of handle) {
-      if (typeof progress === "number") onProgress(progress);
+    // A telescope that refuses has the command end as if nothing was asked.
+    const abort = () => void abortDevice(telescope).catch(console.error);
+    const forget = onAbort(signal, abort);
+    try {
+      for await (const { progress } of handle) {
+        if (typeof progress === "number") onProgress(progress);
+      }
+    } finally {
+      forget();
     }
-    forget();
     const { resultCode, message } = await handle.done;
     return endOf(resultCode, message);
   } catch (error) {
