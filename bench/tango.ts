@@ -17,12 +17,14 @@ import { CdrWriter } from "../tango/_cdr_writer.ts";
 import { EventFeed } from "../tango/_event_feed.ts";
 import { EventQueue } from "../tango/_event_queue.ts";
 import { ZmtpSubscriber } from "../tango/_zmtp_subscriber.ts";
-import { alternate, type Case, exit, report } from "./_harness.ts";
+import { alternate, type Case, exit, report, settle } from "./_harness.ts";
 
 const CALLS = 5000;
 const EVENTS = 50_000;
 /** Servers keep a thousand events for a client, and drop what is more. */
 const BURST = 500;
+/** Milliseconds between bursts: fifty thousand events a second. */
+const PERIOD = 10;
 const ROUNDS = 7;
 
 interface Answer {
@@ -44,8 +46,9 @@ class Peer {
       [Symbol.asyncIterator]();
   }
 
-  async ask(what: string, count: number): Promise<Answer> {
-    this.#child.stdin.write(`${JSON.stringify({ do: what, count })}\n`);
+  async ask(what: string, count: number, period = 0): Promise<Answer> {
+    const request = { do: what, count, period };
+    this.#child.stdin.write(`${JSON.stringify(request)}\n`);
     const { value } = await this.#lines.next();
     return JSON.parse(value);
   }
@@ -104,8 +107,11 @@ async function atOnce(device: DeviceProxy): Promise<number> {
   return (performance.now() - began) / CALLS * 1000;
 }
 
-/** Changes of an attribute, as fast as a server in Python pushes bursts. */
-async function pushed(device: DeviceProxy): Promise<Answer> {
+/**
+ * Changes of an attribute: bursts as fast as a server in Python pushes them, or
+ * with a period.
+ */
+async function pushed(device: DeviceProxy, period: number): Promise<Answer> {
   const first = Number(
     await device.readAttribute("Pushed").then((r) => r.value),
   );
@@ -118,7 +124,10 @@ async function pushed(device: DeviceProxy): Promise<Answer> {
       if (Number(event.value) === first + EVENTS) return;
     }
   })();
+  const began = performance.now();
   for (let index = 0; index < EVENTS; index += BURST) {
+    const late = performance.now() - began - index / BURST * period;
+    if (late < 0) await settle(-late);
     await device.command("PushChange", BURST);
   }
   const patience = new Promise((resolve) => setTimeout(resolve, 5000));
@@ -132,18 +141,25 @@ async function pushed(device: DeviceProxy): Promise<Answer> {
 }
 
 async function events(device: DeviceProxy, peer: Peer): Promise<void> {
-  const figures = ({ seconds, received }: Answer) => ({
-    rate: received / seconds,
-    lost: EVENTS - received,
+  const figures = (fast: Answer, paced: Answer) => ({
+    rate: fast.received / fast.seconds,
+    lost: EVENTS - fast.received,
+    pacedRate: paced.received / paced.seconds,
+    pacedLost: EVENTS - paced.received,
   });
   const cases: Case[] = [
     {
       name: "longrun DeviceProxy",
-      measure: async () => figures(await pushed(device)),
+      measure: async () =>
+        figures(await pushed(device, 0), await pushed(device, PERIOD)),
     },
     {
       name: "PyTango",
-      measure: async () => figures(await peer.ask("events", EVENTS)),
+      measure: async () =>
+        figures(
+          await peer.ask("events", EVENTS),
+          await peer.ask("events", EVENTS, PERIOD),
+        ),
     },
   ];
   for (const [name, { median }] of await alternate(cases, 3, 1)) {

@@ -28,9 +28,11 @@ def repeat(call, count):
     return {"seconds": time.perf_counter() - began}
 
 
-def events(count):
+def events(count, period):
     """Counts the changes of an attribute, from the first to the last."""
     times = []
+    # The first one comes twice.
+    values = set()
     last = threading.Event()
     first = pushing.read_attribute("Pushed").value
 
@@ -38,19 +40,23 @@ def events(count):
         if event.err or event.attr_value.value == first:
             return
         times.append(time.perf_counter())
+        values.add(event.attr_value.value)
         if event.attr_value.value == first + count:
             last.set()
 
     kind = tango.EventType.CHANGE_EVENT
     subscription = pushing.subscribe_event("Pushed", kind, take)
-    for _ in range(count // BURST):
+    began = time.perf_counter()
+    for index in range(count // BURST):
+        early = began + index * period / 1000 - time.perf_counter()
+        if early > 0:
+            time.sleep(early)
         pushing.command_inout("PushChange", BURST)
     last.wait(5)
     pushing.unsubscribe_event(subscription)
-    # The first one comes twice.
     return {
         "seconds": times[-1] - times[0],
-        "received": min(len(times) - 1, count),
+        "received": len(values),
     }
 
 
@@ -64,5 +70,5 @@ for line in sys.stdin:
     elif request["do"] == "ping":
         answer = repeat(requests.ping, count)
     else:
-        answer = events(count)
+        answer = events(count, request["period"])
     print(json.dumps(answer), flush=True)
