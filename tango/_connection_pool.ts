@@ -1,7 +1,9 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { abortable } from "@longrun/tasks/cancellation";
+import { abortable, CancelScope } from "@longrun/tasks/cancellation";
 import {
+  closedHere,
+  connectTimedOut,
   type Endpoint,
   GiopConnection,
   type GiopConnectionOptions,
@@ -9,8 +11,12 @@ import {
 
 interface Shared {
   readonly opening: Promise<GiopConnection>;
+  /** Ends the opening. */
+  readonly scope: CancelScope;
   connection: GiopConnection | undefined;
   readonly users: Set<object>;
+  /** How many wait until it is open. */
+  waiting: number;
 }
 
 /** One connection to a server for all who talk to it. */
@@ -23,32 +29,53 @@ export class ConnectionPool {
   }
 
   /**
-   * The connection to a server, opened if there is none.
+   * The connection to a server, opened if there is none. It is opened as long
+   * as anybody waits for it, each for a time of his own.
    *
    * @param user Who needs it, until {@linkcode release} is called.
    */
-  connect(
+  async connect(
     endpoint: Endpoint,
     user: object,
     options: GiopConnectionOptions,
   ): Promise<GiopConnection> {
-    const { signal, ...others } = options;
-    const key = `${endpoint.host} ${endpoint.port} ${options.maxMessage}`;
+    const { clock, maxMessage, signal, timeout } = options;
+    const key = `${endpoint.host} ${endpoint.port} ${maxMessage}`;
     let shared = this.#shared.get(key);
     if (shared === undefined || shared.connection?.isOpen === false) {
-      shared = this.#open(key, endpoint, others);
+      shared = this.#open(key, endpoint, options);
     }
     shared.users.add(user);
-    return abortable(shared.opening, signal);
+    shared.waiting++;
+    const scope = new CancelScope(signal);
+    const cancelTimer = clock.setTimer(
+      () => scope.abort(connectTimedOut(endpoint, timeout)),
+      timeout,
+    );
+    try {
+      return await abortable(shared.opening, scope.signal);
+    } finally {
+      cancelTimer();
+      scope.dispose();
+      shared.waiting--;
+      if (shared.waiting === 0 && shared.connection === undefined) {
+        this.#forget(key, shared);
+      }
+    }
   }
 
   /** Lets go of all connections of a user; those that nobody needs are closed. */
   release(user: object): void {
     for (const [key, shared] of this.#shared) {
       if (!shared.users.delete(user) || shared.users.size > 0) continue;
-      this.#shared.delete(key);
+      this.#forget(key, shared);
       shared.connection?.close();
     }
+  }
+
+  #forget(key: string, shared: Shared): void {
+    if (this.#shared.get(key) === shared) this.#shared.delete(key);
+    shared.scope.abort(closedHere());
   }
 
   #open(
@@ -56,10 +83,17 @@ export class ConnectionPool {
     endpoint: Endpoint,
     options: GiopConnectionOptions,
   ): Shared {
+    const scope = new CancelScope();
     const shared: Shared = {
-      opening: GiopConnection.open(endpoint, options),
+      opening: GiopConnection.open(endpoint, {
+        ...options,
+        signal: scope.signal,
+        timeout: Infinity,
+      }),
+      scope,
       connection: undefined,
       users: new Set(),
+      waiting: 0,
     };
     this.#shared.set(key, shared);
     shared.opening.then(
@@ -68,9 +102,7 @@ export class ConnectionPool {
         // Everybody may have left meanwhile.
         if (shared.users.size === 0) connection.close();
       },
-      () => {
-        if (this.#shared.get(key) === shared) this.#shared.delete(key);
-      },
+      () => this.#forget(key, shared),
     );
     return shared;
   }

@@ -2,7 +2,7 @@
 
 import { onAbort } from "@longrun/tasks/cancellation";
 import type { Clock } from "@longrun/tasks/clock";
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { MarshalError } from "./_cdr_reader.ts";
 import type { CdrWriter } from "./_cdr_writer.ts";
 import { GiopAssembler } from "./_giop_assembler.ts";
@@ -16,7 +16,14 @@ import {
   type Reply,
 } from "./_giop_message.ts";
 import { MinorCode } from "./_minor_code.ts";
+import { openSocket } from "./_socket.ts";
 import { SystemException } from "./_system_exception.ts";
+
+/** After how many milliseconds without a word a server counts as silent. */
+const SILENCE = 1000;
+
+/** More bytes unsent, and the server is taken not to read them. */
+const MOST_UNSENT = 65_536;
 
 /** Where a server listens. */
 export interface Endpoint {
@@ -40,8 +47,14 @@ export interface GiopConnectionOptions extends WaitOptions {
 
 /** An operation of an object. */
 export interface Call<T> {
-  /** Who calls, for {@linkcode GiopConnection.leave}. */
-  readonly owner?: object;
+  /** Ends the call as the signal does. */
+  readonly until?: AbortSignal;
+  /**
+   * Measures the timeout.
+   *
+   * @default {the clock of the connection}
+   */
+  readonly clock?: Clock;
   readonly objectKey: Uint8Array;
   readonly operation: string;
   /** Writes the arguments. */
@@ -51,7 +64,6 @@ export interface Call<T> {
 }
 
 interface PendingCall {
-  readonly owner: object | undefined;
   settle(reply: Reply): void;
   fail(error: unknown): void;
 }
@@ -69,6 +81,14 @@ function timedOut(what: string, timeout: number): SystemException {
   );
 }
 
+/** What those are told who have waited too long for a connection. */
+export function connectTimedOut(
+  { host, port }: Endpoint,
+  timeout: number,
+): SystemException {
+  return timedOut(`Connecting to ${host}:${port}`, timeout);
+}
+
 function connectFailed({ host, port }: Endpoint, cause?: unknown) {
   return new SystemException(
     "TRANSIENT",
@@ -79,6 +99,15 @@ function connectFailed({ host, port }: Endpoint, cause?: unknown) {
       ...cause === undefined ? {} : { cause },
     },
   );
+}
+
+function open(endpoint: Endpoint): Socket {
+  try {
+    return openSocket(endpoint.host, endpoint.port);
+  } catch (error) {
+    // What a server, or a database, has said is no host at all.
+    throw connectFailed(endpoint, error);
+  }
 }
 
 /**
@@ -101,8 +130,7 @@ export class GiopConnection {
         reject(signal.reason);
         return;
       }
-      const { host, port } = endpoint;
-      const socket = connect({ host, port });
+      const socket = open(endpoint);
       const settle = (then: () => void): void => {
         cancelTimer();
         forgetSignal?.();
@@ -118,16 +146,13 @@ export class GiopConnection {
           reject(error);
         });
       const onConnect = (): void =>
-        settle(() => {
-          socket.setNoDelay(true);
-          resolve(new GiopConnection(socket, endpoint, options));
-        });
+        settle(() => resolve(new GiopConnection(socket, endpoint, options)));
       const onError = (error: Error): void =>
         giveUp(connectFailed(endpoint, error));
       socket.on("connect", onConnect);
       socket.on("error", onError);
       const cancelTimer = clock.setTimer(
-        () => giveUp(timedOut(`Connecting to ${host}:${port}`, timeout)),
+        () => giveUp(connectTimedOut(endpoint, timeout)),
         timeout,
       );
       const forgetSignal = signal && onAbort(signal, giveUp);
@@ -140,7 +165,10 @@ export class GiopConnection {
   readonly #assembler: GiopAssembler;
   readonly #pending = new Map<number, PendingCall>();
   #lastId = 0;
-  #failure: unknown = undefined;
+  #failure: SystemException | undefined = undefined;
+  /** When the first call was sent since the server was heard of. */
+  #askedAt: number | undefined = undefined;
+  #isSilent = false;
 
   private constructor(
     socket: Socket,
@@ -156,14 +184,25 @@ export class GiopConnection {
     );
     socket.on("data", (data: Uint8Array) => this.#push(data));
     socket.on("error", (error) => this.#fail(this.#lost(error)));
+    // Whoever says no more does not answer either.
+    socket.on("end", () => this.#fail(this.#lost()));
     socket.on("close", () => this.#fail(this.#lost()));
     // A connection by itself keeps no process alive, calls on it do.
     socket.unref();
   }
 
-  /** Whether calls are taken. */
+  /**
+   * Whether calls should be made. It is over, too, nobody waits any more after
+   * a while without a word of the server: the way to it may be broken. The calls that
+   * wait still do, then the connection is closed.
+   */
   get isOpen(): boolean {
-    return this.#failure === undefined;
+    return this.#failure === undefined && !this.#isSilent;
+  }
+
+  /** Why the connection has failed. */
+  get failure(): SystemException | undefined {
+    return this.#failure;
   }
 
   /** How many calls wait for their answers. */
@@ -178,23 +217,25 @@ export class GiopConnection {
    * @throws {MarshalError} If the answer is not what it should be.
    */
   call<T>(call: Call<T>, { signal, timeout }: WaitOptions): Promise<T> {
+    const { until, clock = this.#clock } = call;
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) throw signal.reason;
+      for (const one of [signal, until]) if (one?.aborted) throw one.reason;
       if (this.#failure !== undefined) throw this.#failure;
       const id = this.#nextId();
       const message = encodeRequest({ id, ...call });
       const end = (): void => {
         cancelTimer();
         forgetSignal?.();
+        forgetUntil?.();
         this.#remove(id);
       };
       const leave = (reason: unknown): void => {
-        end();
+        this.#checkSilence();
         this.#socket.write(encodeCancelRequest(id));
+        end();
         reject(reason);
       };
       this.#add(id, {
-        owner: call.owner,
         settle: (reply) => {
           end();
           try {
@@ -208,11 +249,13 @@ export class GiopConnection {
           reject(error);
         },
       });
-      const cancelTimer = this.#clock.setTimer(
+      const cancelTimer = clock.setTimer(
         () => leave(timedOut(`'${call.operation}'`, timeout)),
         timeout,
       );
       const forgetSignal = signal && onAbort(signal, leave);
+      const forgetUntil = until && onAbort(until, leave);
+      this.#askedAt ??= this.#clock.now();
       this.#socket.write(message);
     });
   }
@@ -221,16 +264,7 @@ export class GiopConnection {
   close(): void {
     if (this.#failure !== undefined) return;
     this.#socket.write(encodeCloseConnection());
-    this.#fail(closedHere());
-  }
-
-  /** Ends the calls of one who does not want their answers any more. */
-  leave(owner: object): void {
-    for (const [id, call] of [...this.#pending]) {
-      if (call.owner !== owner) continue;
-      this.#socket.write(encodeCancelRequest(id));
-      call.fail(closedHere());
-    }
+    this.#fail(closedHere(), true);
   }
 
   #nextId(): number {
@@ -247,11 +281,19 @@ export class GiopConnection {
 
   #remove(id: number): void {
     this.#pending.delete(id);
-    if (this.#pending.size === 0) this.#socket.unref();
+    if (this.#pending.size > 0) return;
+    this.#socket.unref();
+    if (this.#isSilent) this.#fail(this.#lost(), true);
+  }
+
+  #checkSilence(): void {
+    const silence = this.#clock.now() - (this.#askedAt ?? Infinity);
+    if (silence >= SILENCE) this.#isSilent = true;
   }
 
   #push(data: Uint8Array): void {
     if (this.#failure !== undefined) return;
+    this.#askedAt = undefined;
     try {
       // A Buffer would give views of itself where an array gives copies.
       this.#assembler.push(
@@ -312,11 +354,13 @@ export class GiopConnection {
     );
   }
 
-  #fail(failure: unknown): void {
+  #fail(failure: SystemException, isPolite = false): void {
     if (this.#failure !== undefined) return;
     this.#failure = failure;
-    // What was written before may still go out.
-    this.#socket.destroySoon();
+    const socket = this.#socket;
+    // What was written last may still go out, if anybody reads it.
+    if (isPolite && socket.writableLength <= MOST_UNSENT) socket.destroySoon();
+    else socket.destroy();
     for (const call of [...this.#pending.values()]) call.fail(failure);
   }
 }

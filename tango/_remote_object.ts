@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { abortable, CancelScope } from "@longrun/tasks/cancellation";
 import type { Clock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { type CdrReader, MarshalError } from "./_cdr_reader.ts";
@@ -86,6 +87,13 @@ export interface RemoteObjectOptions {
   readonly maxMessage: number;
 }
 
+/** How an object is reached. */
+interface Route {
+  readonly connection: GiopConnection;
+  readonly host: string;
+  readonly objectKey: Uint8Array;
+}
+
 /**
  * An object in a server. Its connection is opened when it is needed, and anew
  * when it was lost: then the object is looked for again.
@@ -94,12 +102,23 @@ export class RemoteObject {
   readonly #resolve: Resolve;
   readonly #options: RemoteObjectOptions;
   #reference: ObjectReference | undefined = undefined;
-  #connection: GiopConnection | undefined = undefined;
-  #closings = 0;
+  #route: Route | undefined = undefined;
+  /** Ends what goes on. */
+  #scope = new CancelScope();
 
   constructor(resolve: Resolve, options: RemoteObjectOptions) {
     this.#resolve = resolve;
     this.#options = options;
+  }
+
+  /** The server by which the object was reached last. */
+  get host(): string | undefined {
+    return this.#route?.host;
+  }
+
+  /** The connection to the object, as long as it stands. */
+  get connection(): object | undefined {
+    return this.#openRoute()?.connection;
   }
 
   /**
@@ -112,105 +131,120 @@ export class RemoteObject {
    */
   async call<T>(operation: Operation<T>, options: WaitOptions): Promise<T> {
     const { clock } = this.#options;
+    const until = this.#scope.signal;
     const began = clock.now();
     let forwards = 0;
     let isSecond = false;
     let left = options;
     for (;;) {
+      const route = this.#openRoute() ?? await this.#reach(until, left);
+      left = remaining(options, clock.now() - began);
       try {
-        return await this.#callOnce(operation, left);
+        return await route.connection.call({
+          objectKey: route.objectKey,
+          operation: operation.name,
+          write: operation.write,
+          read: (reply) => readResult(reply, operation.read),
+          until,
+          clock,
+        }, left);
       } catch (error) {
-        if (error instanceof Forward && forwards++ < MAX_FORWARDS) {
+        if (error instanceof Forward) {
+          if (++forwards > MAX_FORWARDS) {
+            throw new SystemException(
+              "TRANSIENT",
+              "The object is sent in circles",
+            );
+          }
+          this.#route = undefined;
           this.#reference = error.reference;
-          this.#connection = undefined;
-        } else if (!isSecond && this.#canRepeat(operation, error)) {
+        } else if (!isSecond && canRepeat(operation, error, route.connection)) {
           isSecond = true;
         } else {
-          throw error instanceof Forward
-            ? new SystemException("TRANSIENT", "The object is sent in circles")
-            : error;
+          this.#forgetWrong(route, error);
+          throw error;
         }
-        const timeout = options.timeout - (clock.now() - began);
-        left = { ...options, timeout: Math.max(0, timeout) };
+        left = remaining(options, clock.now() - began);
       }
     }
   }
 
   /** Lets go of the connection. */
   close(): void {
-    this.#closings++;
-    this.#connection?.leave(this);
-    this.#connection = undefined;
+    const scope = this.#scope;
+    this.#scope = new CancelScope();
+    this.#route = undefined;
+    scope.abort(closedHere());
     this.#options.pool.release(this);
   }
 
-  async #callOnce<T>(
-    operation: Operation<T>,
-    options: WaitOptions,
-  ): Promise<T> {
-    const { clock } = this.#options;
-    const began = clock.now();
-    let connection = this.#connection;
-    if (connection === undefined || !connection.isOpen) {
-      // Meanwhile it may have gone somewhere else.
-      if (connection !== undefined) this.#reference = undefined;
-      connection = await this.#connect(options);
-    }
-    const { objectKey } = this.#reference ?? await this.#resolve(options);
+  #openRoute(): Route | undefined {
+    return this.#route?.connection.isOpen ? this.#route : undefined;
+  }
+
+  /** Another server may have taken the place of its own. */
+  #forgetWrong(route: Route, error: unknown): void {
+    if (!(error instanceof SystemException) || error.kind !== NOT_THERE) return;
+    if (this.#route === route) this.#route = this.#reference = undefined;
+  }
+
+  async #reach(until: AbortSignal, options: WaitOptions): Promise<Route> {
+    // Meanwhile it may have gone somewhere else.
+    if (this.#route !== undefined) this.#route = this.#reference = undefined;
+    const scope = new CancelScope(options.signal, until);
     try {
-      return await connection.call({
-        owner: this,
-        objectKey,
-        operation: operation.name,
-        write: operation.write,
-        read: (reply) => readResult(reply, operation.read),
-      }, {
-        ...options,
-        timeout: Math.max(0, options.timeout - (clock.now() - began)),
-      });
-    } catch (error) {
-      // Another server may have taken the place of its own.
-      if (error instanceof SystemException && error.kind === NOT_THERE) {
-        this.#reference = undefined;
-        this.#connection = undefined;
-      }
-      throw error;
+      return await this.#connect({ ...options, signal: scope.signal });
+    } finally {
+      scope.dispose();
     }
   }
 
-  async #connect(options: WaitOptions): Promise<GiopConnection> {
+  async #connect(
+    options: WaitOptions & { signal: AbortSignal },
+  ): Promise<Route> {
     const { pool, clock, maxMessage } = this.#options;
+    const { signal } = options;
     const began = clock.now();
-    const closings = this.#closings;
-    const reference = this.#reference ??= await this.#resolve(options);
+    signal.throwIfAborted();
+    const reference = this.#reference ??= await abortable(
+      this.#resolve(options),
+      signal,
+    );
+    const { endpoints, objectKey } = reference;
     let failure: unknown;
-    for (const [index, endpoint] of reference.endpoints.entries()) {
-      if (closings !== this.#closings) throw closedHere();
-      const left = Math.max(0, options.timeout - (clock.now() - began));
-      // One that does not answer leaves time for the others.
-      const timeout = left / (reference.endpoints.length - index);
+    for (const [index, endpoint] of endpoints.entries()) {
+      const { timeout } = remaining(options, clock.now() - began);
       try {
+        signal.throwIfAborted();
         const connection = await pool.connect(endpoint, this, {
-          ...options,
-          timeout,
+          signal,
+          // One that does not answer leaves time for the others.
+          timeout: timeout / (endpoints.length - index),
           clock,
           maxMessage,
         });
-        if (closings !== this.#closings) throw closedHere();
-        return this.#connection = connection;
+        signal.throwIfAborted();
+        return this.#route = { connection, host: endpoint.host, objectKey };
       } catch (error) {
-        if (options.signal?.aborted) throw error;
+        if (signal.aborted) throw error;
         failure ??= error;
       }
     }
     this.#reference = undefined;
     throw failure;
   }
+}
 
-  #canRepeat(operation: Operation<unknown>, error: unknown): boolean {
-    if (!(error instanceof SystemException)) return false;
-    // What was not reached now is not reached a moment later.
-    if (this.#connection === undefined || this.#connection.isOpen) return false;
-    return error.completed === "no" || operation.isRepeatable === true;
-  }
+function remaining(options: WaitOptions, elapsed: number): WaitOptions {
+  return { ...options, timeout: Math.max(0, options.timeout - elapsed) };
+}
+
+/** Whether a call that was lost with its connection may be made again. */
+function canRepeat(
+  operation: Operation<unknown>,
+  error: unknown,
+  { failure }: GiopConnection,
+): boolean {
+  if (failure === undefined || error !== failure) return false;
+  return failure.completed === "no" || operation.isRepeatable === true;
 }

@@ -1,6 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { onAbort } from "@longrun/tasks/cancellation";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import {
@@ -14,6 +14,7 @@ import {
   checkString,
   checkType,
 } from "./_arguments.ts";
+import { openSocket } from "./_socket.ts";
 import {
   concatenate,
   encodeGreeting,
@@ -261,7 +262,7 @@ export class ZmtpSubscriber implements AsyncDisposable {
   }
 
   #open(host: string, port: number): void {
-    const socket = connect({ host, port, noDelay: true });
+    const socket = openSocket(host, port);
     this.#socket = socket;
     if (!this.#ref) socket.unref();
     socket.on("connect", () => socket.write(encodeGreeting()));

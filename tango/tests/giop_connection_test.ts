@@ -132,8 +132,70 @@ test("GiopConnection limits the time of a call, on the clock given", async () =>
   assertEquals([kind, minor], ["TRANSIENT", MinorCode.TRANSIENT_CallTimedout]);
   assertEquals(message, "'hangs' took longer than 3000 ms");
   await until(() => server.client.cancelled.length === 1);
-  assertEquals([connection.isOpen, connection.pending], [true, 0]);
+  assertEquals(connection.pending, 0);
   connection.close();
+});
+
+test("GiopConnection is not used any more when the server is silent", async () => {
+  const clock = new ManualClock();
+  await using server = await GiopServer.start(() => {});
+  const connection = await open(server, clock);
+  const long = failureOf(ask(connection, "long", { timeout: 5000 }));
+  const short = failureOf(ask(connection, "short", { timeout: 3000 }));
+  await clock.advance(3000);
+  await short;
+  // Who waits may still get his answer.
+  assertEquals([connection.isOpen, connection.pending], [false, 1]);
+  await clock.advance(2000);
+  assertEquals((await long).minor, MinorCode.TRANSIENT_CallTimedout);
+  assertEquals(connection.failure?.kind, "COMM_FAILURE");
+  await until(() => server.client.isClosed);
+});
+
+test("GiopConnection goes on when a call times out while others are answered", async () => {
+  const clock = new ManualClock();
+  await using server = await GiopServer.start(({ id, operation, client }) => {
+    if (operation !== "hangs") client.send(reply(id, (to) => to.string("yes")));
+  });
+  const connection = await open(server, clock);
+  const hangs = failureOf(ask(connection, "hangs", { timeout: 3000 }));
+  await clock.advance(2500);
+  assertEquals(await ask(connection, "works"), "yes");
+  await clock.advance(500);
+  await hangs;
+  assertEquals([connection.isOpen, connection.pending], [true, 0]);
+  // Nor does one who has little patience end it.
+  const impatient = failureOf(ask(connection, "hangs", { timeout: 999 }));
+  await clock.advance(999);
+  await impatient;
+  assertEquals(await ask(connection, "works"), "yes");
+  connection.close();
+});
+
+test("GiopConnection measures a call by the clock of who calls", async () => {
+  const clock = new ManualClock();
+  await using server = await GiopServer.start(() => {});
+  const connection = await open(server);
+  const call = failureOf(connection.call({
+    objectKey,
+    operation: "hangs",
+    read: () => {},
+    clock,
+  }, { timeout: 3000 }));
+  await clock.advance(3000);
+  assertEquals((await call).minor, MinorCode.TRANSIENT_CallTimedout);
+  connection.close();
+});
+
+test("GiopConnection takes no calls when the server says no more", async () => {
+  await using server = await GiopServer.start(({ client }) =>
+    client.socket.end()
+  );
+  const connection = await open(server);
+  const { kind, completed } = await failureOf(ask(connection, "x"));
+  assertEquals([kind, completed], ["COMM_FAILURE", "maybe"]);
+  assertEquals(connection.isOpen, false);
+  await until(() => server.client.isClosed);
 });
 
 test("GiopConnection fails all calls when the server is gone", async () => {
@@ -257,6 +319,19 @@ test("GiopConnection says that there is no server", async () => {
   assertEquals([kind, completed], ["TRANSIENT", "no"]);
   assertEquals(minor, MinorCode.TRANSIENT_ConnectFailed);
   assertInstanceOf(cause, Error);
+});
+
+test("GiopConnection cannot connect to what is no host", async () => {
+  for (const host of ["", "\0", "a b", "::::", "x".repeat(300)]) {
+    const { kind } = await failureOf(
+      GiopConnection.open({ host, port: 1 }, {
+        clock: systemClock,
+        timeout: 10_000,
+        maxMessage: 1000,
+      }),
+    );
+    assertEquals(kind, "TRANSIENT", host);
+  }
 });
 
 test("GiopConnection stops connecting when its signal aborts", async () => {

@@ -5,6 +5,7 @@ import { systemClock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { ManualClock } from "@longrun/tasks/testing";
 import { test } from "@std/testing/bdd";
+import type { CdrReader } from "../_cdr_reader.ts";
 import type { CdrWriter } from "../_cdr_writer.ts";
 import { ConnectionPool } from "../_connection_pool.ts";
 import type {
@@ -156,6 +157,115 @@ test("RemoteObject opens no connection if it was closed meanwhile", async () => 
   resolve(referenceTo(server.endpoint));
   assertEquals((await call).message, "The connection was closed here");
   assertEquals([pool.size, server.clients.length], [0, 0]);
+});
+
+test("RemoteObject ends its calls when it is closed while it connects", async () => {
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const object = objectAt(() => referenceTo(server.endpoint), pool);
+  const call = assertRejects(() => ask(object), SystemException);
+  while (pool.size === 0) await Promise.resolve();
+  object.close();
+  assertEquals((await call).message, "The connection was closed here");
+  assertEquals(pool.size, 0);
+});
+
+test("RemoteObject waits for a connection as long as it was told, not others", async () => {
+  const clock = new ManualClock();
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const [one, other] = [0, 1].map(() =>
+    new RemoteObject(() => Promise.resolve(referenceTo(server.endpoint)), {
+      pool,
+      clock,
+      maxMessage: 1000,
+    })
+  );
+  assert(one !== undefined && other !== undefined);
+  const operation = { name: "ask", read: (from: CdrReader) => from.string() };
+  const first = assertRejects(
+    () => one.call(operation, { timeout: 100 }),
+    SystemException,
+  );
+  const second = other.call(operation, { timeout: 5000 });
+  const finite = () =>
+    clock.pending.filter(({ deadline }) => deadline < Infinity).length;
+  while (finite() < 2) await Promise.resolve();
+  // The clock advances before the event loop turns: nothing can have come.
+  await clock.advance(100);
+  const { port } = server.endpoint;
+  assertEquals(
+    (await first).message,
+    `Connecting to 127.0.0.1:${port} took longer than 100 ms`,
+  );
+  assertEquals(await second, "here");
+  one.close();
+  other.close();
+  assertEquals([pool.size, clock.pending], [0, []]);
+});
+
+test("RemoteObject stops connecting when nobody waits any more", async () => {
+  const pool = new ConnectionPool();
+  await using server = await named("here");
+  const object = objectAt(() => referenceTo(server.endpoint), pool);
+  const controller = new AbortController();
+  const call = object.call({ name: "x", read: () => {} }, {
+    timeout: 10_000,
+    signal: controller.signal,
+  });
+  while (pool.size === 0) await Promise.resolve();
+  controller.abort("dusk");
+  assertEquals(await call.catch((reason) => reason), "dusk");
+  assertEquals(pool.size, 0);
+  // It is of use again.
+  assertEquals(await ask(object), "here");
+  object.close();
+});
+
+test("RemoteObject does not try twice to connect to a server that is gone", async () => {
+  let looked = 0;
+  const server = await named("here");
+  const { endpoint } = server;
+  const object = objectAt(() => {
+    looked++;
+    return referenceTo(endpoint);
+  });
+  assertEquals(await ask(object), "here");
+  const { socket } = server.client;
+  const isGone = new Promise((resolve) => socket.once("close", resolve));
+  await server.close();
+  await isGone;
+  // The call after the end of a server may still notice it.
+  await ask(object, "x", true).catch(() => {});
+  looked = 0;
+  const error = await assertRejects(
+    () => ask(object, "x", true),
+    SystemException,
+  );
+  assertEquals([error.kind, looked], ["TRANSIENT", 1]);
+  object.close();
+});
+
+test("RemoteObject connects anew after a call to which nothing was said", async () => {
+  const clock = new ManualClock();
+  let isSilent = false;
+  await using server = await GiopServer.start(({ id, client }) => {
+    if (!isSilent) client.send(reply(id, (to) => to.string("here")));
+  });
+  const object = new RemoteObject(
+    () => Promise.resolve(referenceTo(server.endpoint)),
+    { pool: new ConnectionPool(), clock, maxMessage: 1000 },
+  );
+  assertEquals(await ask(object), "here");
+  isSilent = true;
+  const call = assertRejects(() => ask(object, "x", true), SystemException);
+  while (clock.pending.length === 0) await Promise.resolve();
+  await clock.advance(10_000);
+  assertEquals((await call).message, "'x' took longer than 10000 ms");
+  isSilent = false;
+  assertEquals(await ask(object), "here");
+  assertEquals(server.clients.length, 2);
+  object.close();
 });
 
 test("RemoteObject tries the other addresses of an object", async () => {
