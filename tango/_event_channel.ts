@@ -134,17 +134,17 @@ export class EventChannel {
 
   /** Asks the server for events, and connects to where they are sent. */
   async #subscribe(feed: EventFeed, signal?: AbortSignal): Promise<void> {
-    const address = addressOf(
-      await this.#options.admin.call(
-        command(
-          "ZmqEventSubscriptionChange",
-          CmdArgType.DevVarStringArray,
-          feed.request,
-          DevSource.DEV,
-        ),
-        this.#waiting(signal),
+    const { admin } = this.#options;
+    const answer = await admin.call(
+      command(
+        "ZmqEventSubscriptionChange",
+        CmdArgType.DevVarStringArray,
+        feed.request,
+        DevSource.DEV,
       ),
+      this.#waiting(signal),
     );
+    const address = addressOf(answer, admin.host);
     const link = await abortable(this.#connect(address), signal);
     if (link !== this.#link || !isSameServer(link.address, address)) {
       throw new ZmtpError("The server has gone meanwhile");
@@ -235,6 +235,9 @@ export class EventChannel {
 
   /** Asks for events again; only the way to the server may fail. */
   async #subscribeEach(isMeant: (feed: EventFeed) => boolean): Promise<void> {
+    // A database says in the same way that it does not know the server, or
+    // cannot be reached.
+    await this.#options.admin.call(ping, this.#waiting());
     for (const feed of [...this.#feeds.values()]) {
       if (!isMeant(feed) || feed.listeners.size === 0) continue;
       try {

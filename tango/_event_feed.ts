@@ -12,7 +12,7 @@ import {
 import type { EventSource } from "./_event_channel.ts";
 import type { EventQueue } from "./_event_queue.ts";
 import { readDevErrors, readReading } from "./_idl.ts";
-import { withNumbers } from "./_int64.ts";
+import { readingWithNumbers } from "./_int64.ts";
 import type { EventType, TangoEvent } from "./device_event.ts";
 import type { AttributeReading } from "./tango_types.ts";
 
@@ -130,10 +130,12 @@ export class EventFeed {
 
   #tell(event: TangoEvent): void {
     for (const listener of this.listeners) {
-      const told = listener.int64 === "number" && "value" in event
-        ? { ...event, value: withNumbers(event.value) }
-        : event;
-      listener.queue.push(told);
+      const reading = "reading" in event ? event.reading : undefined;
+      listener.queue.push(
+        listener.int64 === "number" && reading !== undefined
+          ? readingEvent(event.attribute, readingWithNumbers(reading))
+          : event,
+      );
     }
   }
 

@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { Clock } from "@longrun/tasks/clock";
-import type { EventAddress } from "./_event_address.ts";
+import type { EventAddress, EventRoute } from "./_event_address.ts";
 import type { EventFeed } from "./_event_feed.ts";
 import { topicOf } from "./_event_message.ts";
 import { ZmtpError } from "./_zmtp_codec.ts";
@@ -26,7 +26,7 @@ export interface EventLinkOptions {
  */
 export class EventLink {
   /**
-   * Connects.
+   * Connects by the first of the addresses that answers.
    *
    * @throws {ZmtpError} If that fails.
    */
@@ -34,27 +34,27 @@ export class EventLink {
     address: EventAddress,
     options: EventLinkOptions,
   ): Promise<EventLink> {
-    const link = new EventLink(address, options.clock);
-    try {
-      await Promise.all([
-        link.#events.connect(
-          address.events.host,
-          address.events.port,
-          options,
-        ),
-        link.#heartbeats.connect(
-          address.heartbeats.host,
-          address.heartbeats.port,
-          options,
-        ),
-      ]);
-    } catch (error) {
-      link.close();
-      throw error;
+    const { clock, signal, timeout } = options;
+    const { routes } = address;
+    const began = clock.now();
+    let failure: unknown;
+    for (const [index, route] of routes.entries()) {
+      const left = Math.max(1, timeout - (clock.now() - began));
+      const link = new EventLink(address, clock);
+      try {
+        await link.#connect(route, {
+          ...options,
+          // One that does not answer leaves time for the others.
+          timeout: left / (routes.length - index),
+        });
+        return link;
+      } catch (error) {
+        link.close();
+        if (signal.aborted) throw error;
+        failure ??= error;
+      }
     }
-    link.#lastHeard = options.clock.now();
-    link.#watch(SILENCE);
-    return link;
+    throw failure;
   }
 
   readonly address: EventAddress;
@@ -117,6 +117,16 @@ export class EventLink {
     this.#heartbeats.close();
     this.#topics.clear();
     this.#feeds.clear();
+  }
+
+  async #connect(route: EventRoute, options: EventLinkOptions): Promise<void> {
+    const { events, heartbeats } = route;
+    await Promise.all([
+      this.#events.connect(events.host, events.port, options),
+      this.#heartbeats.connect(heartbeats.host, heartbeats.port, options),
+    ]);
+    this.#lastHeard = this.#clock.now();
+    this.#watch(SILENCE);
   }
 
   #watch(delay: number): void {

@@ -1,5 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import type { AttributeReading } from "./tango_types.ts";
+
 /**
  * A value with numbers where it has bigints. Those beyond 2^53 are rounded.
  */
@@ -9,4 +11,15 @@ export function withNumbers(value: unknown): unknown {
     return Float64Array.from(value, Number);
   }
   return Array.isArray(value) ? value.map(withNumbers) : value;
+}
+
+/** What was read of an attribute, with numbers where it has bigints. */
+export function readingWithNumbers(
+  reading: AttributeReading,
+): AttributeReading {
+  return {
+    ...reading,
+    value: withNumbers(reading.value),
+    writeValue: withNumbers(reading.writeValue),
+  };
 }

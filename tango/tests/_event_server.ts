@@ -2,6 +2,7 @@
 
 import { readAnswer, writeArgument } from "../_command_value.ts";
 import { CdrWriter } from "../_cdr_writer.ts";
+import type { Endpoint } from "../_giop_connection.ts";
 import { ReplyStatus } from "../_giop_message.ts";
 import { CmdArgType } from "../tango_types.ts";
 import { pause } from "./_child.ts";
@@ -52,6 +53,8 @@ export class EventServer implements AsyncDisposable {
   gate: (operation: string) => unknown = () => {};
   /** The port of its events, if it does not tell the truth. */
   port: number | undefined = undefined;
+  /** Where it says that it is. */
+  host = "127.0.0.1";
   events: ZmtpPublisher;
   heartbeats: ZmtpPublisher;
   #giop: GiopServer;
@@ -85,6 +88,16 @@ export class EventServer implements AsyncDisposable {
   /** The address of the device. */
   get url(): string {
     return `tango://127.0.0.1:${this.#giop.endpoint.port}/a/b/c#dbase=no`;
+  }
+
+  /** Where it answers. */
+  get endpoint(): Endpoint {
+    return this.#giop.endpoint;
+  }
+
+  /** Closes the connections over which it answers. */
+  hangUp(): void {
+    for (const { socket } of this.#giop.clients) socket.destroy();
   }
 
   get clients(): number {
@@ -158,8 +171,8 @@ export class EventServer implements AsyncDisposable {
               writeArgument(to, CmdArgType.DevVarLongStringArray, [
                 [934, 5],
                 [
-                  `tcp://127.0.0.1:${this.heartbeats.port}`,
-                  `tcp://127.0.0.1:${this.port ?? this.events.port}`,
+                  `tcp://${this.host}:${this.heartbeats.port}`,
+                  `tcp://${this.host}:${this.port ?? this.events.port}`,
                   this.topic(attribute, type),
                   HEARTBEAT,
                 ],

@@ -9,6 +9,7 @@ import { connections } from "../_connection_pool.ts";
 import { CdrWriter } from "../_cdr_writer.ts";
 import type { TangoSubscription } from "../device_event.ts";
 import { DeviceProxy } from "../device_proxy.ts";
+import { CmdArgType } from "../tango_types.ts";
 import { freePort } from "./_child.ts";
 import { runModule } from "./_run_module.ts";
 import { ZmtpPublisher } from "./_zmtp_publisher.ts";
@@ -435,7 +436,47 @@ test("DeviceProxy keeps its events if the server has no time to renew them", asy
   resolve();
   server.gate = () => {};
   await pass(all, 10_000);
-  await until(() => server.asked("X") === 3);
+  await until(() => server.asked("X") === 2);
+});
+
+test("DeviceProxy finds events by the address of the server if its own is wrong", async () => {
+  await using all = await bench();
+  const { server, proxy } = all;
+  // Nobody listens there.
+  server.host = "127.0.0.2";
+  const events = await proxy.subscribe("X");
+  assertEquals(await next(events), 0);
+  await subscribed(all, "X");
+  server.push("X", 1);
+  assertEquals(await next(events), 1);
+  server.events.reset();
+  assertEquals(await next(events), "API_EventTimeout");
+  await all.clock.advance(1000);
+  assertEquals(await next(events), 0);
+});
+
+test("DeviceProxy makes numbers of all integers of an event", async () => {
+  await using all = await bench();
+  const { server } = all;
+  await using proxy = await DeviceProxy.connect(server.url, {
+    clock: all.time,
+    int64: "number",
+  });
+  const events = await proxy.subscribe("X");
+  await subscribed(all, "X");
+  const data = new CdrWriter().unsignedLong(3).unsignedLong(2)
+    .longLong(4n).longLong(5n)
+    .unsignedLong(0).unsignedLong(0).long(CmdArgType.DevLong64)
+    .long(1).long(0).long(0).string("X")
+    .long(1).long(0).long(1).long(0).unsignedLong(0).bytes;
+  server.push("X", 0, { data });
+  await next(events);
+  const { value: event } = await events.next();
+  assert(event !== undefined && "value" in event);
+  assertEquals(
+    [event.value, event.reading?.value, event.reading?.writeValue],
+    [4, 4, 5],
+  );
 });
 
 /** Has the events come from somewhere else; what was before goes on. */
