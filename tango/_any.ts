@@ -51,9 +51,9 @@ function readSequence(
     if (length * leastSize(element) > reader.remaining) {
       throw new MarshalError(`An array of ${length} elements is cut`);
     }
-    return Array.from(
-      { length },
+    return reader.elements(
       () => readValue(reader, element, depth + 1),
+      length,
     );
   }
   switch (element.shape === "simple" ? element.kind : Kind.NULL) {
@@ -69,6 +69,8 @@ function readSequence(
       return reader.floats();
     case Kind.DOUBLE:
       return reader.doubles();
+    case Kind.BOOLEAN:
+      return reader.booleans();
     case Kind.CHAR:
     case Kind.OCTET:
       return reader.octets();

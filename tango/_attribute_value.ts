@@ -18,6 +18,9 @@ import {
   CmdArgType,
 } from "./tango_types.ts";
 
+/** How many rows an image may have, each of them an array. */
+const MAX_ROWS = 1_048_576;
+
 /** Values in a row, of which parts can be taken. */
 interface Row extends ArrayLike<unknown> {
   slice(start: number, end: number): Row;
@@ -30,6 +33,7 @@ function takeRows(
 ): readonly Row[] {
   // Rows without values take no bytes: any number of them could be announced.
   if (x === 0) return [];
+  if (y > MAX_ROWS) throw new MarshalError(`An image has ${y} rows`);
   return Array.from(
     { length: y },
     (_, row) => values.slice(start + row * x, start + (row + 1) * x),

@@ -9,6 +9,15 @@ export class MarshalError extends Error {
   override readonly name: string = "MarshalError";
 }
 
+/**
+ * How many elements that are no numbers a message may have: each takes far more
+ * memory here than bytes of the message.
+ */
+const MAX_ELEMENTS = 1_048_576;
+
+/** How many booleans may come at once. */
+const MAX_BOOLEANS = 33_554_432;
+
 /** How an array of numbers is made from bytes. */
 interface NumberArray<T> {
   readonly BYTES_PER_ELEMENT: number;
@@ -40,6 +49,8 @@ export class CdrReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #origin: number;
+  /** How many elements may come, here and in what is enclosed. */
+  #allowed = { elements: MAX_ELEMENTS };
   #position: number;
 
   constructor(
@@ -151,7 +162,15 @@ export class CdrReader {
    * @param size The least number of bytes that one takes.
    */
   sequence<T>(read: () => T, size: number): T[] {
-    const count = this.count(size);
+    return this.elements(read, this.count(size));
+  }
+
+  /** So many elements of one kind, without their number before them. */
+  elements<T>(read: () => T, count: number): T[] {
+    this.#allowed.elements -= count;
+    if (this.#allowed.elements < 0) {
+      throw new MarshalError("A message has too many elements");
+    }
     const elements: T[] = [];
     for (let index = 0; index < count; index++) elements.push(read());
     return elements;
@@ -162,7 +181,13 @@ export class CdrReader {
   }
 
   booleans(): boolean[] {
-    return this.sequence(() => this.boolean(), 1);
+    const length = this.count(1);
+    if (length > MAX_BOOLEANS) {
+      throw new MarshalError(`${length} booleans are too many`);
+    }
+    const start = this.#take(length);
+    const bytes = this.#bytes.subarray(start, start + length);
+    return Array.from(bytes, (byte) => byte !== 0);
   }
 
   shorts(): Int16Array {
@@ -205,6 +230,7 @@ export class CdrReader {
       this.#bytes.subarray(start, start + length),
       this.#bytes[start] === 1,
     );
+    inner.#allowed = this.#allowed;
     inner.octet();
     return inner;
   }

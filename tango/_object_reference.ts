@@ -14,6 +14,8 @@ export interface ObjectReference {
 const INTERNET_PROFILE = 0;
 const ALTERNATE_ADDRESS = 3;
 const MAX_ENDPOINTS = 16;
+/** How long the text of a reference may be. */
+const MAX_TEXT = 65_536;
 
 function readEndpoint(reader: CdrReader): Endpoint {
   return { host: reader.string(), port: reader.unsignedShort() };
@@ -68,7 +70,9 @@ export function readObjectReference(reader: CdrReader): ObjectReference {
  * @throws {MarshalError} If it is none.
  */
 export function parseObjectReference(text: string): ObjectReference {
-  const digits = /^IOR:((?:[0-9a-f]{2})+)$/i.exec(text.trim())?.[1];
+  const digits = text.length > MAX_TEXT
+    ? undefined
+    : /^IOR:((?:[0-9a-f]{2})+)$/i.exec(text.trim())?.[1];
   if (digits === undefined) {
     throw new MarshalError("An object reference does not begin with 'IOR:'");
   }

@@ -144,6 +144,34 @@ test("CdrReader aligns to where the message begins", () => {
   assertEquals([reader.octet(), reader.double()], [1, 2.5]);
 });
 
+test("CdrReader takes no more elements than memory can hold", () => {
+  const many = 600_000;
+  const empty = new CdrWriter();
+  for (let n = 0; n < 2; n++) {
+    empty.unsignedLong(many).raw(new Uint8Array(many * 4));
+  }
+  const reader = new CdrReader(empty.bytes, true);
+  const read = () => reader.octets();
+  assertEquals(reader.sequence(read, 4).length, many);
+  assertThrows(() => reader.sequence(read, 4), MarshalError, "too many");
+});
+
+test("CdrReader does not count booleans and numbers as elements", () => {
+  const many = 2_000_000;
+  const writer = new CdrWriter().octets(new Uint8Array(many).fill(1))
+    .octets(new Uint8Array(many));
+  const reader = new CdrReader(writer.bytes, true);
+  const booleans = reader.booleans();
+  assertEquals([booleans.length, booleans.at(-1)], [many, true]);
+  assertEquals(reader.octets().length, many);
+});
+
+test("CdrReader reads long texts in Latin-1", () => {
+  const text = "Größe ".repeat(5000);
+  const { bytes } = new CdrWriter().string(text);
+  assertEquals(new CdrReader(bytes, true).string(), text);
+});
+
 test("CdrReader does not align the elements of an empty sequence", () => {
   const writer = new CdrWriter();
   writer.unsignedLong(0).unsignedLong(7);
