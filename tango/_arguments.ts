@@ -92,7 +92,7 @@ export function checkString(
 }
 
 function isName(value: unknown): boolean {
-  return typeof value === "string" && value !== "";
+  return typeof value === "string" && value !== "" && !value.includes("\0");
 }
 
 /** Checks a name. */
@@ -101,7 +101,7 @@ export function checkName(action: string, name: string, value: unknown): void {
     isName(value),
     action,
     name,
-    "a string that is not empty",
+    "a string, not empty and without a NUL character",
     value,
   );
 }
@@ -112,7 +112,7 @@ export function checkNames(action: string, name: string, value: unknown): void {
     Array.isArray(value) && value.every(isName),
     action,
     name,
-    "an array of strings that are not empty",
+    "an array of strings, not empty and without a NUL character",
     value,
   );
 }

@@ -37,15 +37,19 @@ export class Database {
     let answer: unknown;
     try {
       answer = await this.#object.call(
-        command(
-          "DbImportDevice",
-          CmdArgType.DevString,
-          device,
-          DevSource.DEV,
-        ),
+        {
+          ...command(
+            "DbImportDevice",
+            CmdArgType.DevString,
+            device,
+            DevSource.DEV,
+          ),
+          isRepeatable: true,
+        },
         options,
       );
     } catch (error) {
+      if (options.signal?.aborted) throw error;
       throw importFailure(error, device);
     }
     const { isExported, reference } = readImport(answer);

@@ -15,6 +15,8 @@ export interface DeviceName {
 const NAME =
   /^(?:tango:)?(?:\/\/([^/:]+|\[[0-9a-f:]+\]):(\d+)\/)?([^/#:\s]+\/[^/#:\s]+\/[^/#:\s]+)(?:#dbase=(yes|no))?$/i;
 
+const HOST = /^\s*([^:\s]+|\[[0-9a-f:]+\]):(\d+)\s*$/i;
+
 const MAX_PORT = 65_535;
 
 function endpointOf(host: string, port: string): Endpoint | undefined {
@@ -43,7 +45,7 @@ export function parseDeviceName(name: string): DeviceName | undefined {
 export function parseTangoHost(text: string): readonly Endpoint[] | undefined {
   const endpoints: Endpoint[] = [];
   for (const part of text.split(",")) {
-    const [, host = "", port = ""] = /^\s*([^:\s]+):(\d+)\s*$/.exec(part) ?? [];
+    const [, host = "", port = ""] = HOST.exec(part) ?? [];
     const endpoint = endpointOf(host, port);
     if (endpoint === undefined) return undefined;
     endpoints.push(endpoint);

@@ -36,7 +36,7 @@ import { EventQueue } from "./_event_queue.ts";
 import { type Listener, readingEvent } from "./_event_feed.ts";
 import { EVENT_NAMES } from "./_event_message.ts";
 import type { Endpoint } from "./_giop_connection.ts";
-import { withNumbers } from "./_int64.ts";
+import { readingWithNumbers, withNumbers } from "./_int64.ts";
 import {
   type Operation,
   RemoteObject,
@@ -96,7 +96,8 @@ export interface ConnectOptions extends CallOptions {
    */
   int64?: "bigint" | "number";
   /**
-   * How many bytes an answer may have; one that has more closes the connection.
+   * How many bytes an answer, or an event, may have; one that has more closes
+   * the connection.
    *
    * @default {268_435_456}
    */
@@ -134,6 +135,11 @@ interface Reachable {
   close(): void;
 }
 
+/** Whether an error is why a signal has aborted: it stays what it is. */
+function isReason(error: unknown, { signal }: DeviceOptions): boolean {
+  return signal?.aborted === true && error === signal.reason;
+}
+
 function closed(doing: string): Error {
   return new Error(`Cannot ${doing} as the proxy is closed`);
 }
@@ -151,7 +157,7 @@ function databaseEndpoints(
   if (endpoint !== undefined) return [endpoint];
   const text = tangoHost ?? process.env.TANGO_HOST;
   checkType(
-    text !== undefined,
+    typeof text === "string",
     CONNECT,
     "tangoHost",
     "given, or in the environment as TANGO_HOST",
@@ -253,6 +259,8 @@ export class DeviceProxy implements AsyncDisposable {
   /** What is known of commands and attributes, by their names in lower case. */
   readonly #commands = new Map<string, CommandInfo>();
   readonly #attributes = new Map<string, AttributeInfo>();
+  /** The connection over which that was said. */
+  #saidBy: object | undefined = undefined;
   readonly #subscriptions = new Set<EventQueue>();
   #isClosed = false;
 
@@ -344,6 +352,7 @@ export class DeviceProxy implements AsyncDisposable {
         ),
       );
     } catch (error) {
+      if (isReason(error, options)) throw error;
       throw whileDoing(
         error,
         devError(
@@ -448,6 +457,7 @@ export class DeviceProxy implements AsyncDisposable {
         "value",
       );
     } catch (error) {
+      if (isReason(error, options)) throw error;
       throw this.#failedTo("write", name, error);
     }
   }
@@ -460,7 +470,8 @@ export class DeviceProxy implements AsyncDisposable {
    * so. The subscription goes on: when the server is back, it is made anew, and
    * the value at that moment is told.
    *
-   * @param attribute The name of the attribute, in any case.
+   * @param attribute The name of the attribute, in any case; of no meaning for
+   * `"interface-change"`.
    * @param options The kind of events, and what ends the subscription, with the
    * signal's reason.
    * @returns The events, once the subscription stands.
@@ -508,7 +519,7 @@ export class DeviceProxy implements AsyncDisposable {
       return queue;
     } catch (error) {
       queue.end();
-      if (signal?.aborted && error === signal.reason) throw error;
+      if (isReason(error, options)) throw error;
       throw deviceFailure(error, { subject: `device ${this.name}` });
     }
   }
@@ -589,12 +600,9 @@ export class DeviceProxy implements AsyncDisposable {
       options,
     );
     if (readings.length !== names.length) throw this.#unexpected();
+    if (this.#settings.int64 === "bigint") return readings;
     return readings.map((reading) =>
-      reading instanceof Error ? reading : {
-        ...reading,
-        value: this.#narrow(reading.value),
-        writeValue: this.#narrow(reading.writeValue),
-      }
+      reading instanceof Error ? reading : readingWithNumbers(reading)
     );
   }
 
@@ -625,14 +633,23 @@ export class DeviceProxy implements AsyncDisposable {
     ]);
   }
 
+  /** After a restart of the server the types may be others. */
+  #forgetTypes(): void {
+    if (this.#object.object.connection === this.#saidBy) return;
+    this.#commands.clear();
+    this.#attributes.clear();
+  }
+
   async #commandInfo(
     name: string,
     options: CallOptions,
   ): Promise<CommandInfo> {
     const key = name.toLowerCase();
+    this.#forgetTypes();
     const known = this.#commands.get(key);
     if (known !== undefined) return known;
     const list = await this.commandList(options);
+    this.#saidBy = this.#object.object.connection;
     for (const info of list) this.#commands.set(info.name.toLowerCase(), info);
     const info = this.#commands.get(key);
     if (info !== undefined) return info;
@@ -649,6 +666,7 @@ export class DeviceProxy implements AsyncDisposable {
     options: CallOptions,
   ): Promise<AttributeInfo> {
     const key = name.toLowerCase();
+    this.#forgetTypes();
     const known = this.#attributes.get(key);
     if (known !== undefined) return known;
     const [info] = await this.#call(
@@ -657,6 +675,7 @@ export class DeviceProxy implements AsyncDisposable {
       options,
     );
     if (info === undefined) throw this.#unexpected();
+    this.#saidBy = this.#object.object.connection;
     this.#attributes.set(key, info);
     return info;
   }
@@ -677,12 +696,12 @@ export class DeviceProxy implements AsyncDisposable {
     try {
       return await this.#object.object.call(operation, { signal, timeout });
     } catch (error) {
+      if (isReason(error, options)) throw error;
       if (error instanceof ValueMismatch) {
         const { expected, value, isOutOfRange } = error;
         const message = complain(doing, argument, expected, value);
         throw isOutOfRange ? new RangeError(message) : new TypeError(message);
       }
-      if (error === signal?.reason) throw error;
       throw deviceFailure(error, { subject: `device ${this.name}` });
     }
   }

@@ -59,6 +59,7 @@ test("parseTangoHost understands one host, or several", () => {
     { host: "a", port: 1 },
     { host: "b", port: 2 },
   ]);
+  assertEquals(parseTangoHost("[::1]:1"), [{ host: "::1", port: 1 }]);
   for (const text of ["", "db", "db:", ":1", "a:1,", "a:70000"]) {
     assertEquals(parseTangoHost(text), undefined);
   }
