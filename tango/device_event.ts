@@ -48,7 +48,7 @@ export type TangoEvent =
   | {
     /** The name of the attribute; not always in its own case. */
     readonly attribute: string;
-    /** The value. */
+    /** The value itself, not a copy: all subscribers share it. */
     readonly value: unknown;
     /** All that belongs to the value of an attribute. */
     readonly reading?: AttributeReading;
