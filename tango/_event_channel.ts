@@ -29,7 +29,7 @@ const PAUSES = [1000, 2000, 5000, 10_000] as const;
  * only every millisecond or so, when it sends something: without a pause it
  * drops what it sends just then, and nobody hears of it.
  */
-const SETTLING = 10;
+export const SETTLING = 30;
 
 /** As Tango says that a server is gone, with our reason. */
 function noEvents(cause: unknown): DeviceError {

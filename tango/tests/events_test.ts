@@ -5,6 +5,7 @@ import type { Clock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { ManualClock } from "@longrun/tasks/testing";
 import { test } from "@std/testing/bdd";
+import { SETTLING } from "../_event_channel.ts";
 import { connections } from "../_connection_pool.ts";
 import { CdrWriter } from "../_cdr_writer.ts";
 import type { TangoSubscription } from "../device_event.ts";
@@ -52,7 +53,7 @@ function mostly(clock: ManualClock): Clock {
   return {
     now: () => clock.now(),
     setTimer(callback, delay, options) {
-      if (delay !== 10) return clock.setTimer(callback, delay, options);
+      if (delay !== SETTLING) return clock.setTimer(callback, delay, options);
       const timer = setTimeout(callback, delay);
       return () => clearTimeout(timer);
     },
