@@ -288,9 +288,8 @@ test("BackgroundTask whose rounds all overrun leaves others their turn", async (
     while (performance.now() < end);
   }, { frequency: 1e6 });
   task.run();
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  while (rounds < 2) await new Promise((resolve) => setTimeout(resolve, 1));
   assertEquals(await task.stop(), "stopped");
-  assert(rounds > 1);
 });
 
 test("BackgroundTask does not drift over a day", async () => {
