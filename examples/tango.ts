@@ -17,7 +17,7 @@ import { ResultCode, TaskStatus } from "@longrun/tasks/device-proxy";
 import { abortDevice, invokeLrc } from "@longrun/tasks/lrc";
 import process from "node:process";
 import { DeviceProxy } from "../tango/mod.ts";
-import { missingTango, TangoServer } from "../tango/tests/_tango_server.ts";
+import { missingTango, TangoServer } from "../tango/tests/_tango_process.ts";
 
 function nameOf(values: Readonly<Record<string, number>>, one: unknown) {
   return Object.keys(values).find((name) => values[name] === one) ?? "";

@@ -2,7 +2,7 @@
 
 /** Starts a server, prints the number of its process, and hangs. */
 
-import { TangoServer } from "./_tango_server.ts";
+import { TangoServer } from "./_tango_process.ts";
 
 const server = await TangoServer.start("TangoTest", { isShared: true });
 console.log(`pid ${server.pid}`);

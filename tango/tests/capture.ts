@@ -21,7 +21,7 @@ import {
   type OracleEventType,
   toOracle,
 } from "./_oracle.ts";
-import { startDatabase, TangoServer } from "./_tango_server.ts";
+import { startDatabase, TangoServer } from "./_tango_process.ts";
 import { join, WireProxy } from "./_wire_proxy.ts";
 
 /** A request and its reply, as fixtures have them. */
