@@ -41,7 +41,10 @@ export async function until(holds: () => boolean, what = ""): Promise<void> {
   }
 }
 
-/** A device `a/b/c` of our own, with whole numbers as attributes. */
+/**
+ * A device `a/b/c` of our own, with whole numbers as attributes and a command
+ * `Echo` of such a number.
+ */
 export class EventServer implements AsyncDisposable {
   /** The value of all attributes. */
   value = 0;
@@ -142,6 +145,14 @@ export class EventServer implements AsyncDisposable {
     }
   }
 
+  /** Forgets what has happened so far. */
+  forget(): void {
+    this.log.length = 0;
+    this.events.log.length = 0;
+    this.heartbeats.log.length = 0;
+    this.#giop.forget();
+  }
+
   beat(heartbeats = this.heartbeats): void {
     heartbeats.publish(HEARTBEAT, "", "");
   }
@@ -154,7 +165,16 @@ export class EventServer implements AsyncDisposable {
 
   async #answer({ id, client, operation, body }: SeenRequest): Promise<void> {
     if (operation === "command_inout_4") {
-      body.string();
+      const command = body.string();
+      if (command === ECHO) {
+        const value = readAnswer(body);
+        this.log.push(command);
+        await this.gate(operation);
+        client.send(
+          reply(id, (to) => writeArgument(to, CmdArgType.DevLong, value)),
+        );
+        return;
+      }
       const [, attribute = "", , type] = readAnswer(body) as string[];
       this.log.push(`subscribe ${attribute}`);
       await this.gate(operation);
@@ -195,6 +215,16 @@ export class EventServer implements AsyncDisposable {
           (to) => this.#reading(to.unsignedLong(1), name, value, ++this.#time),
         ),
       );
+    } else if (operation === "command_list_query_2") {
+      client.send(
+        reply(
+          id,
+          (to) =>
+            to.unsignedLong(1).string(ECHO).unsignedLong(0).long(0)
+              .long(CmdArgType.DevLong).long(CmdArgType.DevLong)
+              .string("").string(""),
+        ),
+      );
     } else {
       client.send(reply(id));
     }
@@ -214,5 +244,8 @@ export class EventServer implements AsyncDisposable {
 }
 
 const PAD = new Uint8Array([0xc0, 0xde, 0xc0, 0xde]);
+
+/** A command that answers its argument, a whole number. */
+const ECHO = "Echo";
 
 const HEARTBEAT = "tango://here/dserver/here/1.heartbeat";

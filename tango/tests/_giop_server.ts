@@ -156,6 +156,13 @@ export class GiopServer implements AsyncDisposable {
     return client;
   }
 
+  /** Forgets who has left, and what the others have given up. */
+  forget(): void {
+    const left = this.clients.filter(({ isClosed }) => !isClosed);
+    this.clients.splice(0, this.clients.length, ...left);
+    for (const { cancelled } of left) cancelled.length = 0;
+  }
+
   async close(): Promise<void> {
     for (const client of this.clients) client.socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));

@@ -64,6 +64,11 @@ export class ZmtpPublisher implements AsyncDisposable {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  /** How many subscribers there are. */
+  get subscribers(): number {
+    return this.#peers.size;
+  }
+
   /** Waits until the log has a line, as often as told. */
   async logged(line: string, times = 1): Promise<void> {
     await this.#changes.until(
