@@ -5,14 +5,14 @@ import { timeout } from "@longrun/tasks/cancellation";
 import { ManualClock } from "@longrun/tasks/testing";
 import type { TangoSubscription } from "../device_event.ts";
 import { DeviceProxy } from "../device_proxy.ts";
-import { freePort, pause } from "./_child.ts";
+import { pause } from "./_child.ts";
 import {
   databaseTest,
   startDatabase,
   TangoServer,
   tangoTest,
 } from "./_tango_server.ts";
-import { WireProxy } from "./_wire_proxy.ts";
+import { WiredServer } from "./_wired_server.ts";
 
 async function next(events: TangoSubscription): Promise<unknown> {
   const { done, value } = await timeout(events.next(), 20_000);
@@ -20,76 +20,14 @@ async function next(events: TangoSubscription): Promise<unknown> {
   return "errors" in value ? value.errors[0]?.reason : value.value;
 }
 
-/** A server behind wire proxies: for calls, for events and for heartbeats. */
-class Behind implements AsyncDisposable {
-  readonly server: TangoServer;
-  readonly calls: WireProxy;
-  readonly events: WireProxy;
-  readonly heartbeats: WireProxy;
-
-  private constructor(
-    server: TangoServer,
-    wires: [WireProxy, WireProxy, WireProxy],
-  ) {
-    this.server = server;
-    [this.calls, this.events, this.heartbeats] = wires;
-  }
-
-  static async start(): Promise<Behind> {
-    const server = await TangoServer.start("types");
-    const address = `tango://127.0.0.1:${server.port}/${server.admin}#dbase=no`;
-    await using admin = await DeviceProxy.connect(address);
-    const [, texts] = await admin.command("ZmqEventSubscriptionChange", [
-      "test/types/1",
-      "Pushed",
-      "subscribe",
-      "change",
-      "5",
-    ]) as [unknown, string[]];
-    const ports = texts.slice(0, 2).map((text) => text.split(":")[2] ?? "");
-    const wires = await Promise.all(
-      ports.map(async (port) => {
-        // As many digits as the true one: it takes its place in messages.
-        let own = await freePort();
-        while (String(own).length !== port.length) own = await freePort();
-        return await WireProxy.start(Number(port), own);
-      }),
-    );
-    const [heartbeats, events] = wires;
-    assert(heartbeats !== undefined && events !== undefined);
-    const calls = await WireProxy.start(server.port);
-    const change = (bytes: Uint8Array): Uint8Array => {
-      let text = String.fromCharCode(...bytes);
-      ports.forEach((port, index) =>
-        text = text.replaceAll(
-          `tcp://127.0.0.1:${port}`,
-          `tcp://127.0.0.1:${wires[index]?.port}`,
-        )
-      );
-      return Uint8Array.from(text, (char) => char.charCodeAt(0));
-    };
-    calls.mode("down", { kind: "change", change });
-    return new Behind(server, [calls, events, heartbeats]);
-  }
-
-  get url(): string {
-    return this.server.urlOf("test/types/1", this.calls.port);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const wire of [this.calls, this.events, this.heartbeats]) {
-      await wire.stop();
-    }
-    await this.server.stop();
-  }
-}
-
 tangoTest("DeviceProxy puts events together however they are cut", async () => {
-  await using behind = await Behind.start();
-  await using proxy = await DeviceProxy.connect(behind.url, {
+  await using wired = await WiredServer.start("types", {
+    attribute: "Pushed",
+  });
+  await using proxy = await DeviceProxy.connect(wired.url, {
     int64: "number",
   });
-  const { events: wire } = behind;
+  const { events: wire } = wired;
   wire.mode("up", { kind: "split" });
   const events = await proxy.subscribe("Pushed");
   await pause(300);
@@ -114,14 +52,16 @@ tangoTest("DeviceProxy puts events together however they are cut", async () => {
 });
 
 tangoTest("DeviceProxy recovers from a cut of each connection", async () => {
-  await using behind = await Behind.start();
-  await using proxy = await DeviceProxy.connect(behind.url, {
+  await using wired = await WiredServer.start("types", {
+    attribute: "Pushed",
+  });
+  await using proxy = await DeviceProxy.connect(wired.url, {
     int64: "number",
   });
   const events = await proxy.subscribe("Pushed");
   assertEquals(await next(events), 0);
   let last = 0;
-  for (const wire of [behind.events, behind.heartbeats]) {
+  for (const wire of [wired.events, wired.heartbeats]) {
     for (const reset of [false, true]) {
       wire.cut({ reset });
       assertEquals(await next(events), "API_EventTimeout");
@@ -133,16 +73,18 @@ tangoTest("DeviceProxy recovers from a cut of each connection", async () => {
     }
   }
   // Calls have a connection of their own.
-  behind.calls.cut();
+  wired.calls.cut();
   await pause(50);
   await proxy.command("PushChange", 1);
   assertEquals(await next(events), ++last);
 });
 
 tangoTest("DeviceProxy notices a connection that swallows all", async () => {
-  await using behind = await Behind.start();
+  await using wired = await WiredServer.start("types", {
+    attribute: "Pushed",
+  });
   const clock = new ManualClock();
-  await using proxy = await DeviceProxy.connect(behind.url, {
+  await using proxy = await DeviceProxy.connect(wired.url, {
     int64: "number",
     clock,
   });
@@ -155,12 +97,12 @@ tangoTest("DeviceProxy notices a connection that swallows all", async () => {
   }
   const events = await subscribing;
   assertEquals(await next(events), 0);
-  behind.events.mode("down", { kind: "swallow" });
-  behind.heartbeats.mode("down", { kind: "swallow" });
+  wired.events.mode("down", { kind: "swallow" });
+  wired.heartbeats.mode("down", { kind: "swallow" });
   await clock.advance(11_000);
   assertEquals(await next(events), "API_EventTimeout");
-  behind.events.mode("down", { kind: "forward" });
-  behind.heartbeats.mode("down", { kind: "forward" });
+  wired.events.mode("down", { kind: "forward" });
+  wired.heartbeats.mode("down", { kind: "forward" });
   const value = next(events);
   let isBack = false;
   value.finally(() => isBack = true);

@@ -16,6 +16,9 @@ Variables of the environment, all of them optional:
   that has finished, 10.
 - LONGRUN_LRC_RETENTION: how many finished commands are kept, 100.
 - LONGRUN_LRC_GRACE: how many seconds an abort waits before it gives up, 5.
+- LONGRUN_LRC_STATE: a file that keeps the commands while the server is away,
+  none. What had not ended has failed when it is back, but for `Scan`, which
+  begins again.
 """
 
 import collections
@@ -46,6 +49,20 @@ TERMINAL = (ABORTED, COMPLETED, REJECTED, FAILED)
 OK, STARTED, CODE_QUEUED, CODE_FAILED, UNKNOWN, CODE_REJECTED = range(6)
 NOT_ALLOWED, CODE_ABORTED = 6, 7
 
+# What is kept of a command.
+KEPT = (
+    "name",
+    "id",
+    "argument",
+    "status",
+    "submitted",
+    "started",
+    "finished",
+    "result",
+    "has_result",
+    "is_refused",
+)
+
 HAS_BEEN_ABORTED = [CODE_ABORTED, "Command has been aborted"]
 BEING_ABORTED = [CODE_REJECTED, "Queue is being aborted"]
 
@@ -70,8 +87,9 @@ class Aborted(Exception):
 class Job:
     """A command from the first moment until it is forgotten."""
 
-    def __init__(self, name, execute=None, is_allowed=None):
+    def __init__(self, name, execute=None, is_allowed=None, argument=None):
         self.name = name
+        self.argument = argument
         self.id = f"{time.time()}_{random.getrandbits(48)}_{name}"
         self.execute = execute
         self.is_allowed = is_allowed
@@ -87,6 +105,17 @@ class Job:
         self.has_begun = False
         self.abort = threading.Event()
         self.deadline = float("inf")
+
+    def kept(self):
+        return {key: getattr(self, key) for key in KEPT}
+
+    @classmethod
+    def found(cls, kept):
+        """Makes a command of what was kept of it."""
+        job = cls(kept["name"])
+        for key in KEPT:
+            setattr(job, key, kept[key])
+        return job
 
     def sleep(self, seconds):
         if self.abort.wait(seconds):
@@ -115,11 +144,12 @@ class Tables:
     Tango must not be called with the lock held.
     """
 
-    def __init__(self, versions, capacity, retention, removal_time):
+    def __init__(self, versions, capacity, retention, removal_time, path):
         self.versions = versions
         self.capacity = capacity
         self.retention = retention
         self.removal_time = removal_time
+        self.path = path
         self.queued = {}
         self.executing = {}
         self.finished = {}
@@ -201,6 +231,7 @@ class Tables:
             job.has_result = True
         if "status" in update:
             self.move(job, update["status"])
+            self.save()
         if "result" in update:
             self.last_result = [job.id, to_json(job.result)]
             self.publish("longRunningCommandResult")
@@ -250,6 +281,30 @@ class Tables:
         self.publish("longRunningCommandIDsInQueue")
         self.publish("longRunningCommandStatus")
 
+    def save(self):
+        """Writes all commands down: a kill leaves what was, or what is."""
+        if self.path == "":
+            return
+        tables = (self.finished, self.executing, self.queued)
+        jobs = [job.kept() for jobs in tables for job in jobs.values()]
+        with open(self.path + ".new", "w") as file:
+            json.dump(jobs, file)
+        os.replace(self.path + ".new", self.path)
+
+    def load(self):
+        """Finds what was saved, and gives the commands that had not ended."""
+        if self.path == "" or not os.path.exists(self.path):
+            return []
+        with open(self.path) as file:
+            jobs = [Job.found(kept) for kept in json.load(file)]
+        for job in jobs:
+            if job.status in TERMINAL:
+                job.is_over = True
+                self.finish(job)
+                if job.has_result:
+                    self.last_result = [job.id, to_json(job.result)]
+        return [job for job in jobs if not job.is_over]
+
     def status_of(self, id):
         for jobs in (self.queued, self.executing, self.finished):
             if id in jobs:
@@ -272,6 +327,7 @@ class LrcDevice(Device):
             2 * max(self.max_queued, 1) + self.places + 1,
             setting("RETENTION", 100),
             setting("REMOVAL_TIME", 10.0),
+            setting("STATE", ""),
         )
         self.lock = threading.Lock()
         self.telling = threading.Lock()
@@ -281,7 +337,20 @@ class LrcDevice(Device):
         self.is_on = False
         self.define_attributes()
         self.set_state(tango.DevState.OFF)
+        for job in self.tables.load():
+            self.take_up(job)
         threading.Thread(target=self.keep, daemon=True).start()
+
+    def take_up(self, job):
+        """Goes on with a command of the server before."""
+        self.tables.queued[job.id] = job
+        if job.name == "Scan":
+            job.status = QUEUED
+            job.execute = self.scanning(job.argument)
+            self.waiting.append(job)
+        else:
+            text = f"The server has ended during {job.name}"
+            self.end(job, FAILED, [CODE_FAILED, text])
 
     def define_attributes(self):
         # Dynamic ones, as which there are depends on the versions. Many more
@@ -328,14 +397,21 @@ class LrcDevice(Device):
     def keep(self):
         """Forgets old commands, and sends what a thread has left."""
         with tango.EnsureOmniThread():
+            # Nothing can be sent before.
+            while tango.Util.instance().is_svr_starting():
+                time.sleep(0.01)
+            with self.lock:
+                self.fill()
             while True:
                 time.sleep(0.05)
                 with self.lock:
                     self.tables.remove()
                 self.tell()
 
-    def submit(self, name, execute, refusal=None, is_allowed=None):
-        job = Job(name, execute, is_allowed)
+    def submit(
+        self, name, execute, refusal=None, is_allowed=None, argument=None
+    ):
+        job = Job(name, execute, is_allowed, argument)
         with self.lock:
             self.tables.create(job)
             full = None
@@ -485,6 +561,10 @@ class LrcDevice(Device):
     @command(dtype_in=str, dtype_out="DevVarLongStringArray")
     def Scan(self, argument):
         """Takes `{"seconds": 1, "steps": 10, "result": [0, "..."]}`."""
+        execute = self.scanning(argument)
+        return self.submit("Scan", execute, argument=argument)
+
+    def scanning(self, argument):
         options = json.loads(argument)
         if not isinstance(options, dict):
             raise TypeError("The argument is no object")
@@ -497,7 +577,7 @@ class LrcDevice(Device):
                 job.sleep(seconds / steps)
             return options.get("result", [OK, "Scan completed OK"])
 
-        return self.submit("Scan", execute)
+        return execute
 
     @command(dtype_out="DevVarLongStringArray")
     def On(self):
