@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import { assert, assertEquals } from "@std/assert";
-import { timeout } from "@longrun/tasks/cancellation";
+import { sleep, timeout } from "@longrun/tasks/cancellation";
 import { ResultCode, TaskStatus } from "@longrun/tasks/device-proxy";
 import { deviceCommand, runJob } from "@longrun/tasks/job";
 import { LongRunningCommand } from "@longrun/tasks/long-running-command";
@@ -26,86 +26,206 @@ function start(versions: string, port?: number): Promise<TangoServer> {
   });
 }
 
-/** What a handle has told: the statuses, the progress and the result. */
-function transcript(updates: readonly LrcUpdate[]): unknown {
+/** What is told of a command at a time. */
+type Told = Partial<Pick<LrcUpdate, "status" | "progress" | "result">>;
+
+/** What was told of a command: the statuses, the progress and the result. */
+function transcript(updates: readonly Told[]): unknown {
   return {
-    statuses: updates.map(({ status }) => status)
-      .filter((one) => one !== undefined)
-      .filter((one, index, all) => one !== all[index - 1]),
-    progress: updates.map(({ progress }) => progress)
-      .filter((one) => one !== undefined).map(Number),
+    statuses: distinct(updates.map(({ status }) => status)),
+    progress: distinct(updates.map(({ progress }) => progress)).map(Number),
     result: updates.findLast(({ result }) => result !== undefined)?.result,
   };
 }
 
-/** What PyTango hears of a command, in the same words. */
-async function heard(
-  oracle: Oracle,
-  events: OracleEvents,
-  device: string,
-  command: string,
-  argument?: unknown,
-): Promise<unknown> {
-  const [, [id]] = await oracle.command(device, command, argument) as [
-    [number],
-    [string],
-  ];
-  const updates: LrcUpdate[] = [];
-  for (;;) {
-    const { value } = await events.next();
-    const [of, json] = value as [string, string] ?? [];
-    if (of !== id) continue;
-    updates.push(JSON.parse(json ?? "{}"));
-    if (updates.at(-1)?.result !== undefined) break;
-  }
-  // Each first event may have come twice.
-  return transcript(
-    updates.filter((one, index) =>
-      JSON.stringify(one) !== JSON.stringify(updates[index - 1])
-    ),
-  );
+/** What is there, and not the same as before. */
+function distinct(values: readonly unknown[]): unknown[] {
+  return values.filter((one) => one !== undefined)
+    .filter((one, index, all) => one !== all[index - 1]);
 }
 
-const commands: [string, unknown][] = [
-  ["Scan", JSON.stringify({ seconds: 0.2, steps: 4 })],
-  ["Off", undefined],
-  ["Reject", "Too cloudy"],
-  ["Forbidden", ""],
-  ["Boom", "Oh"],
-  ["Result", JSON.stringify([3, "Tango"])],
-];
-
-tangoTest("invokeLrc hears what PyTango hears", async () => {
-  await using server = await start("1,2");
-  await using oracle = new Oracle();
-  await using proxy = await DeviceProxy.connect(server.url);
-  // PyTango crashes when it leaves subscriptions now and then.
-  const events = await oracle.subscribe(server.url, "change", "_lrcEvent");
-  for (const [command, argument] of commands) {
-    if (command === "Reject") {
-      // It is refused by its answer: there is no handle.
-      const result = await new LongRunningCommand(command)
-        .execute(proxy, argument, options);
-      assertEquals(result.resultCode, ResultCode.REJECTED);
-      continue;
+/** What an event tells of a command, as the protocols have it. */
+function read(attribute: string, value: unknown, id: string): Told[] {
+  const texts = value as readonly string[] | null ?? [];
+  const told: Told[] = [];
+  for (let n = 0; n + 1 < texts.length; n += 2) {
+    const [of, text = ""] = texts.slice(n);
+    if (of !== id) continue;
+    switch (attribute) {
+      case "longRunningCommandStatus":
+        told.push({ status: TaskStatus[text as keyof typeof TaskStatus] });
+        break;
+      case "longRunningCommandProgress":
+        told.push({ progress: text });
+        break;
+      case "longRunningCommandResult":
+        told.push({ result: JSON.parse(text) });
+        break;
+      default:
+        told.push(JSON.parse(text));
     }
-    const updates: LrcUpdate[] = [];
-    const handle = await invokeLrc(
-      (update) => void updates.push(update),
-      proxy,
+  }
+  return told;
+}
+
+/** A device as PyTango hears it. */
+class Hearer {
+  readonly #oracle: Oracle;
+  readonly #device: string;
+  readonly #events: ReadonlyMap<string, OracleEvents>;
+
+  /** Subscribes once: PyTango crashes when it leaves subscriptions. */
+  static async subscribe(
+    oracle: Oracle,
+    device: string,
+    attributes: readonly string[],
+  ): Promise<Hearer> {
+    const events = new Map<string, OracleEvents>();
+    for (const attribute of attributes) {
+      events.set(
+        attribute,
+        await oracle.subscribe(device, "change", attribute),
+      );
+    }
+    return new Hearer(oracle, device, events);
+  }
+
+  private constructor(
+    oracle: Oracle,
+    device: string,
+    events: ReadonlyMap<string, OracleEvents>,
+  ) {
+    this.#oracle = oracle;
+    this.#device = device;
+    this.#events = events;
+  }
+
+  /** Has a command executed, and gives what is heard of it. */
+  async hear({ command, argument, isAborted }: Subject): Promise<unknown> {
+    const id = await this.#send(command, argument);
+    if (isAborted) {
+      await this.#until(id, ({ progress }) => progress !== undefined);
+      const abort = await this.#send("Abort");
+      await this.#until(abort, ({ result }) => result !== undefined);
+    }
+    // The first protocol tells the result before the last status.
+    await this.#until(id, ({ result }) => result !== undefined);
+    await this.#until(id, ({ status }) => FINAL.has(status));
+    return transcript(this.#told(id));
+  }
+
+  async #send(command: string, argument?: unknown): Promise<string> {
+    const [, [id]] = await this.#oracle.command(
+      this.#device,
       command,
       argument,
-      options,
-    );
-    await handle.done;
-    // The callback has its own turns.
-    while (!updates.some(({ result }) => result !== undefined)) await pause(5);
-    assertEquals(
-      [command, transcript(updates)],
-      [command, await heard(oracle, events, server.url, command, argument)],
+    ) as [[number], [string]];
+    return id;
+  }
+
+  async #until(id: string, holds: (told: Told) => boolean): Promise<void> {
+    await timeout(async (signal) => {
+      while (!this.#told(id).some(holds)) await sleep(5, { signal });
+    }, 20_000);
+  }
+
+  #told(id: string): Told[] {
+    return [...this.#events].flatMap(([attribute, { events }]) =>
+      events.flatMap(({ value }) => read(attribute, value, id))
     );
   }
-});
+}
+
+const FINAL: ReadonlySet<TaskStatus | undefined> = new Set([
+  TaskStatus.ABORTED,
+  TaskStatus.COMPLETED,
+  TaskStatus.REJECTED,
+  TaskStatus.FAILED,
+]);
+
+/** A command that both clients send. */
+interface Subject {
+  readonly command: string;
+  readonly argument?: unknown;
+  /** Whether it is aborted when it has told its progress. */
+  readonly isAborted?: boolean;
+}
+
+const subjects: readonly Subject[] = [
+  { command: "Scan", argument: JSON.stringify({ seconds: 0.2, steps: 4 }) },
+  { command: "Off" },
+  { command: "Forbidden", argument: "" },
+  { command: "Boom", argument: "Oh" },
+  { command: "Result", argument: JSON.stringify([3, "Tango"]) },
+  {
+    command: "Scan",
+    argument: JSON.stringify({ seconds: 60, steps: 1 }),
+    isAborted: true,
+  },
+];
+
+/** Has a command executed, and gives what its handle tells. */
+async function tell(
+  proxy: DeviceProxy,
+  { command, argument, isAborted }: Subject,
+): Promise<unknown> {
+  const updates: Told[] = [];
+  const handle = await invokeLrc(
+    (update) => void updates.push(update),
+    proxy,
+    command,
+    argument,
+    options,
+  );
+  if (isAborted) {
+    while (handle.progress === undefined) await pause(5);
+    await abortDevice(proxy, options);
+  }
+  await handle.done;
+  // The callback has its own turns.
+  while (!updates.some(({ result }) => result !== undefined)) await pause(5);
+  return transcript(updates);
+}
+
+const attributesOf = {
+  "1,1": [
+    "longRunningCommandStatus",
+    "longRunningCommandProgress",
+    "longRunningCommandResult",
+  ],
+  "1,2": ["_lrcEvent"],
+};
+
+for (const [versions, attributes] of Object.entries(attributesOf)) {
+  tangoTest(
+    `invokeLrc tells what PyTango hears in version ${versions[2]}`,
+    async () => {
+      await using server = await start(versions);
+      await using oracle = new Oracle();
+      await using proxy = await DeviceProxy.connect(server.url);
+      const hearer = await Hearer.subscribe(oracle, server.url, attributes);
+      for (const subject of subjects) {
+        const { command } = subject;
+        assertEquals(
+          [command, await tell(proxy, subject)],
+          [command, await hearer.hear(subject)],
+        );
+      }
+      // It is refused by its answer, which is all that both are told.
+      const [code, text] = await oracle.command(
+        server.url,
+        "Reject",
+        "Too cloudy",
+      ) as [[number], [string]];
+      const { resultCode, message } = await new LongRunningCommand("Reject")
+        .execute(proxy, "Too cloudy", options);
+      assertEquals(
+        [[resultCode], message],
+        [code, `Reject command rejected: ${text[0]}`],
+      );
+    },
+  );
+}
 
 for (const versions of ["1,1", "2,2"]) {
   tangoTest(
