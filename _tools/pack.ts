@@ -69,7 +69,9 @@ async function tryIn(project: string): Promise<Totals> {
       `import * as module${index} from "${name}";\nvoid module${index};\n`
     ).join(""),
   );
-  for (const file of ["pack_smoke", "pack_task", "pack_thread"]) {
+  for (
+    const file of ["pack_smoke", "pack_tango", "pack_task", "pack_thread"]
+  ) {
     await Deno.copyFile(
       fromRoot(`_tools/${file}.mjs`),
       `${project}/${file}.mjs`,
@@ -79,6 +81,7 @@ async function tryIn(project: string): Promise<Totals> {
 
   const smoke = [`${project}/pack_smoke.mjs`, ...names];
   const thread = [`${project}/pack_thread.mjs`];
+  const tango = [`${project}/pack_tango.mjs`];
   const options = { cwd: project, limit: 60_000 };
   return sum([
     check("package on Node 22", await run(node22, smoke, options)),
@@ -87,6 +90,9 @@ async function tryIn(project: string): Promise<Totals> {
     check("package: a thread on Node 22", await run(node22, thread, options)),
     check("package: a thread on Node 24", await run(node24, thread, options)),
     check("package: a thread on Bun", await run(bun, thread, options)),
+    check("package: Tango on Node 22", await run(node22, tango, options)),
+    check("package: Tango on Node 24", await run(node24, tango, options)),
+    check("package: Tango on Bun", await run(bun, tango, options)),
     check(
       "package: types",
       await run(deno, ["check", "types.ts"], options),
