@@ -204,6 +204,26 @@ export class DeviceProxy implements AsyncDisposable {
    * @throws {TypeError} If the name is none, or an option is of the wrong type.
    * @throws {RangeError} If an option is out of range.
    * @throws {DeviceError} If the device is not there.
+   *
+   * @example A device that is not there
+   * ```ts
+   * import { DeviceError, DeviceProxy } from "@longrun/tango";
+   * import { assertEquals, assertRejects } from "@std/assert";
+   *
+   * const error = await assertRejects(
+   *   () => DeviceProxy.connect("tango://127.0.0.1:1/sys/tg_test/1#dbase=no"),
+   *   DeviceError,
+   * );
+   * assertEquals(error.errors.at(-1)?.reason, "API_ServerNotRunning");
+   * ```
+   *
+   * @example By way of a database
+   * ```ts ignore
+   * const device = await DeviceProxy.connect("sys/tg_test/1", {
+   *   tangoHost: "control:10000,spare:10000",
+   *   signal: AbortSignal.timeout(10_000),
+   * });
+   * ```
    */
   static async connect(
     name: string,
@@ -332,6 +352,13 @@ export class DeviceProxy implements AsyncDisposable {
    * @throws {RangeError} If it is out of range.
    * @throws {DeviceError} If there is no such command, it fails, or the device
    * does not answer.
+   *
+   * @example Usage
+   * ```ts ignore
+   * await device.command("On");
+   * const sum = await device.command("Add", [1, 2.5], { timeout: 10_000 });
+   * const both = await device.command("Both", [[1, 2], ["one", "two"]]);
+   * ```
    */
   async command(
     name: string,
@@ -370,6 +397,12 @@ export class DeviceProxy implements AsyncDisposable {
    * @param options What ends the wait for the answer.
    * @returns What was read.
    * @throws {DeviceError} If it cannot be read.
+   *
+   * @example Usage
+   * ```ts ignore
+   * const { value, quality, time } = await device.readAttribute("current");
+   * if (quality === AttrQuality.VALID) console.log(value, new Date(time));
+   * ```
    */
   async readAttribute(
     name: string,
@@ -391,6 +424,11 @@ export class DeviceProxy implements AsyncDisposable {
    * @returns The values, in the order of the names; `undefined` where there is
    * none.
    * @throws {DeviceError} If one of them cannot be read.
+   *
+   * @example Usage
+   * ```ts ignore
+   * const [state, current] = await device.readAttributes(["State", "current"]);
+   * ```
    */
   async readAttributes(
     names: readonly string[],
@@ -410,6 +448,14 @@ export class DeviceProxy implements AsyncDisposable {
    * @param options What ends the wait for the answer.
    * @returns What was read, or why it could not be, in the order of the names.
    * @throws {DeviceError} If the device does not answer.
+   *
+   * @example Usage
+   * ```ts ignore
+   * for (const reading of await device.readEach(["current", "voltage"])) {
+   *   if (reading instanceof DeviceError) console.warn(reading.message);
+   *   else console.log(reading.name, reading.value);
+   * }
+   * ```
    */
   async readEach(
     names: readonly string[],
@@ -438,6 +484,12 @@ export class DeviceProxy implements AsyncDisposable {
    * @throws {TypeError} If the value is of the wrong type.
    * @throws {RangeError} If it is out of range.
    * @throws {DeviceError} If it cannot be written.
+   *
+   * @example Usage
+   * ```ts ignore
+   * await device.writeAttribute("current", 3.5);
+   * await device.writeAttribute("image", [[1, 2], [3, 4]]);
+   * ```
    */
   async writeAttribute(
     name: string,
@@ -478,6 +530,15 @@ export class DeviceProxy implements AsyncDisposable {
    * @throws {TypeError} If an argument is of the wrong type.
    * @throws {RangeError} If `capacity` is not a positive integer.
    * @throws {DeviceError} If there is no such attribute, or no events of it.
+   *
+   * @example Usage
+   * ```ts ignore
+   * await using changes = await device.subscribe("current");
+   * for await (const event of changes) {
+   *   if ("errors" in event) console.warn(event.errors[0]?.reason);
+   *   else console.log(event.value);
+   * }
+   * ```
    */
   async subscribe(
     attribute: string,

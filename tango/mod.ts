@@ -4,6 +4,17 @@
  * A client of Tango Controls devices: speaks to their servers over the network
  * by itself, on Deno, Node and Bun.
  *
+ * @example Usage
+ * ```ts ignore
+ * import { DeviceProxy } from "@longrun/tango";
+ * import { LongRunningCommand } from "@longrun/tasks/long-running-command";
+ *
+ * const device = await DeviceProxy.connect("low/beam/1");
+ * console.log(await device.readAttributes(["State", "pointing"]));
+ * console.log(await new LongRunningCommand("Scan").execute(device, "Vela"));
+ * await device.close();
+ * ```
+ *
  * @module
  */
 

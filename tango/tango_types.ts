@@ -6,7 +6,20 @@
  * @module
  */
 
-/** The state of a device. */
+/**
+ * The state of a device.
+ *
+ * @example The name of a state
+ * ```ts
+ * import { DevState } from "@longrun/tango";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const names = new Map(
+ *   Object.entries(DevState).map(([name, state]) => [state, name]),
+ * );
+ * assertEquals(names.get(DevState.MOVING), "MOVING");
+ * ```
+ */
 export const DevState = {
   ON: 0,
   OFF: 1,
