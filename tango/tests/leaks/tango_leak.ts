@@ -13,11 +13,11 @@ import { connections } from "../../_connection_pool.ts";
 import { DeviceProxy } from "../../device_proxy.ts";
 import { EventServer, until } from "../_event_server.ts";
 
-const COUNT = 5000;
+const COUNT = 2000;
 const TOGETHER = 100;
 const FEWER = 1000;
 const FEW = 100;
-const checkRounds = inRounds(COUNT, 30);
+const checkRounds = inRounds(COUNT, 100);
 const checkFewer = inRounds(FEWER, 300);
 const checkFew = inRounds(FEW, 3000);
 
