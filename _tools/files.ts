@@ -45,6 +45,14 @@ export function packages(): string[] {
   return [".", ...workspace.map((path) => path.replace(/^\.\//, ""))];
 }
 
+/** The packages that need Deno itself: Node and Bun do not run them. */
+const DENO_ONLY: readonly string[] = ["procedure"];
+
+/** The directories of the packages that Node and Bun run too. */
+export function portablePackages(): string[] {
+  return packages().filter((directory) => !DENO_ONLY.includes(directory));
+}
+
 /** A file of a package, as its path from the root. */
 export function inPackage(directory: string, path: string): string {
   const inside = path.replace(/^\.\//, "");
@@ -60,9 +68,13 @@ export function modules(directory = "."): string[] {
     .sort();
 }
 
-/** The files of all packages' tests whose names end alike. */
-export function findTests(ending: string, below = "tests"): string[] {
-  return packages().flatMap((directory) =>
+/** The files of these packages' tests whose names end alike. */
+export function findTests(
+  ending: string,
+  below = "tests",
+  directories: readonly string[] = packages(),
+): string[] {
+  return directories.flatMap((directory) =>
     find(inPackage(directory, below), ending)
   );
 }

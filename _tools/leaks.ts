@@ -8,7 +8,7 @@
  * @module
  */
 
-import { findTests } from "./files.ts";
+import { findTests, packages, portablePackages } from "./files.ts";
 import { install } from "./npm.ts";
 import { bun, deno, node24, read } from "./process.ts";
 import { resolution } from "./std.ts";
@@ -17,9 +17,13 @@ import { end, sum, type Totals } from "./totals.ts";
 /** A script that hangs is ended after so many milliseconds. */
 const limit = 180_000;
 
-async function countLeaks(program: string, args: string[]): Promise<Totals> {
+async function countLeaks(
+  program: string,
+  args: string[],
+  directories: string[] = portablePackages(),
+): Promise<Totals> {
   const all: Totals[] = [];
-  for (const file of findTests("_leak.ts", "tests/leaks")) {
+  for (const file of findTests("_leak.ts", "tests/leaks", directories)) {
     console.log(file);
     const { success, text } = await read(program, [...args, file], { limit });
     console.log(text.trimEnd());
@@ -35,7 +39,7 @@ async function countLeaks(program: string, args: string[]): Promise<Totals> {
 export async function leaksOnDeno(): Promise<Totals> {
   const flags = await resolution();
   const args = ["run", "-A", ...flags, "--v8-flags=--expose-gc"];
-  return await countLeaks(deno, args);
+  return await countLeaks(deno, args, packages());
 }
 
 /** Looks for leaks on Node. */

@@ -7,7 +7,12 @@
  * @module
  */
 
-import { configuration, fromRoot, packageIn, packages } from "./files.ts";
+import {
+  configuration,
+  fromRoot,
+  packageIn,
+  portablePackages,
+} from "./files.ts";
 import { install, npm } from "./npm.ts";
 import { bun, deno, node22, node24, run } from "./process.ts";
 import { check, end, sum, type Totals } from "./totals.ts";
@@ -55,7 +60,7 @@ async function dependOnRoot(tarball: string): Promise<boolean> {
 async function tryIn(project: string): Promise<Totals> {
   const tarballs: string[] = [];
   const names: string[] = [];
-  for (const directory of packages()) {
+  for (const directory of portablePackages()) {
     const { name, exports } = packageIn(directory);
     const tarball = `${project}/${name.replace(/\W+/g, "_")}.tgz`;
     if (!await pack(directory, tarball)) return check(`package ${name}`, false);

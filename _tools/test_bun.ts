@@ -7,7 +7,7 @@
  * @module
  */
 
-import { findTests } from "./files.ts";
+import { findTests, portablePackages } from "./files.ts";
 import { install } from "./npm.ts";
 import { bun, run } from "./process.ts";
 import { countTests, end, type Totals } from "./totals.ts";
@@ -23,7 +23,8 @@ export async function testOnBun(args: string[] = []): Promise<Totals> {
       "--reporter=junit",
       `--reporter-outfile=${report}`,
       ...args,
-      ...findTests("_test.ts").map((file) => `./${file}`),
+      ...findTests("_test.ts", "tests", portablePackages())
+        .map((file) => `./${file}`),
     ])
   );
 }

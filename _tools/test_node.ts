@@ -6,7 +6,7 @@
  * @module
  */
 
-import { findTests } from "./files.ts";
+import { findTests, portablePackages } from "./files.ts";
 import { install } from "./npm.ts";
 import { node24, run } from "./process.ts";
 import { countTests, end, type Totals } from "./totals.ts";
@@ -23,7 +23,7 @@ export async function testOnNode(args: string[] = []): Promise<Totals> {
       "--test-reporter=junit",
       `--test-reporter-destination=${report}`,
       ...args,
-      ...findTests("_test.ts"),
+      ...findTests("_test.ts", "tests", portablePackages()),
     ])
   );
 }

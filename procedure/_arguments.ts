@@ -1,0 +1,192 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "object" && value !== null) {
+    return Object.prototype.toString.call(value);
+  }
+  if (typeof value === "function") return `function ${value.name}`.trimEnd();
+  return String(value);
+}
+
+/** What is wrong with an argument, in the grammar of all such errors. */
+export function complain(
+  action: string,
+  name: string,
+  must: string,
+  value: unknown,
+): string {
+  return `Cannot ${action} as '${name}' must be ${must}: current value is ${
+    show(value)
+  }`;
+}
+
+/**
+ * Throws unless the value is of the kind that `must` describes.
+ *
+ * @throws {TypeError} If `holds` is false.
+ */
+export function checkType(
+  holds: boolean,
+  action: string,
+  name: string,
+  must: string,
+  value: unknown,
+): void {
+  if (!holds) throw new TypeError(complain(action, name, must, value));
+}
+
+/**
+ * Throws because the value is not a number in the range that `must` describes.
+ *
+ * @throws {TypeError} If the value is not a number.
+ * @throws {RangeError} If it is one.
+ */
+function refuseNumber(
+  action: string,
+  name: string,
+  must: string,
+  value: unknown,
+): never {
+  const message = complain(action, name, must, value);
+  throw typeof value === "number"
+    ? new RangeError(message)
+    : new TypeError(message);
+}
+
+/** Checks a duration that may be `Infinity` but not zero. */
+export function checkPositive(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  if (typeof value === "number" && value > 0) return;
+  refuseNumber(action, name, "a positive number", value);
+}
+
+/** Checks a count of at least `least`. */
+export function checkFiniteCount(
+  action: string,
+  name: string,
+  value: unknown,
+  least: number,
+): void {
+  if (Number.isInteger(value) && (value as number) >= least) return;
+  refuseNumber(action, name, `an integer of at least ${least}`, value);
+}
+
+/** Checks a port. */
+export function checkPort(action: string, name: string, value: unknown): void {
+  const port = value as number;
+  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return;
+  refuseNumber(action, name, "an integer from 1 to 65535", value);
+}
+
+/** Checks a text. */
+export function checkString(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(typeof value === "string", action, name, "a string", value);
+}
+
+function isName(value: unknown): boolean {
+  return typeof value === "string" && value !== "" && !value.includes("\0");
+}
+
+/** Checks a name. */
+export function checkName(action: string, name: string, value: unknown): void {
+  checkType(
+    isName(value),
+    action,
+    name,
+    "a string, not empty and without a NUL character",
+    value,
+  );
+}
+
+/** Checks names. */
+export function checkNames(action: string, name: string, value: unknown): void {
+  checkType(
+    Array.isArray(value) && value.every(isName),
+    action,
+    name,
+    "an array of strings, not empty and without a NUL character",
+    value,
+  );
+}
+
+/** Checks a value that has to be one of some. */
+export function checkChoice(
+  action: string,
+  name: string,
+  must: string,
+  choices: readonly unknown[],
+  value: unknown,
+): void {
+  checkType(choices.includes(value), action, name, must, value);
+}
+
+/** Checks a callback. */
+export function checkFunction(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(typeof value === "function", action, name, "a function", value);
+}
+
+/** Checks a choice between yes and no; `undefined` stands for the default. */
+export function checkBoolean(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(
+    value === undefined || typeof value === "boolean",
+    action,
+    name,
+    "a boolean",
+    value,
+  );
+}
+
+/** Checks an options bag. */
+export function checkOptions(action: string, value: unknown): void {
+  checkType(
+    typeof value === "object" && value !== null,
+    action,
+    "options",
+    "an object",
+    value,
+  );
+}
+
+const hasMethods = (value: unknown, methods: readonly string[]): boolean =>
+  typeof value === "object" && value !== null &&
+  methods.every((method) =>
+    typeof (value as Record<string, unknown>)[method] === "function"
+  );
+
+/** Checks the signal and the clock where given. */
+export function checkCommon(
+  action: string,
+  options: { signal?: unknown; clock?: unknown },
+): void {
+  const { signal, clock } = options;
+  checkType(
+    signal === undefined || signal instanceof AbortSignal,
+    action,
+    "signal",
+    "an AbortSignal",
+    signal,
+  );
+  checkType(
+    clock === undefined || hasMethods(clock, ["now", "setTimer"]),
+    action,
+    "clock",
+    "a Clock",
+    clock,
+  );
+}

@@ -1,0 +1,16 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * Scripts in processes of their own, under control.
+ *
+ * @module
+ */
+
+export * from "./activity.ts";
+export * from "./procedure.ts";
+export * from "./procedure_errors.ts";
+export * from "./procedure_service.ts";
+export * from "./procedure_state.ts";
+export * from "./procedure_topics.ts";
+export * from "./script.ts";
+export * from "./script_module.ts";
