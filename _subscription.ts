@@ -22,7 +22,7 @@ export interface SubscriptionOptions {
 const LEAST_MOVE = 32;
 
 /** First in, first out, in constant time. Holds nothing that has left. */
-class Line<T> {
+export class Line<T> {
   #items: (T | undefined)[] = [];
   #head = 0;
 

@@ -42,6 +42,7 @@ export * from "./backoff.ts";
 export * from "./cancellation.ts";
 export * from "./clock.ts";
 export * from "./device_proxy.ts";
+export * from "./event_bus.ts";
 export * from "./job.ts";
 export * from "./follow_operation.ts";
 export * from "./lock.ts";

@@ -1,0 +1,145 @@
+// Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
+
+import { checkType } from "./_arguments.ts";
+
+const TOPIC = /^[^.\s*]+(?:\.[^.\s*]+)*$/;
+
+const TOPIC_RULE =
+  "words separated by dots, without spaces and '*', such as \"dome.moved\"";
+const PATTERN_RULE = `a topic, a prefix such as "dome.*", or "*"`;
+
+/** Whether events may have this topic. */
+export function isTopic(value: unknown): value is string {
+  return typeof value === "string" && TOPIC.test(value);
+}
+
+/** Checks the topic of an event. */
+export function checkTopic(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(isTopic(value), action, name, TOPIC_RULE, value);
+}
+
+/** The prefix of a pattern that ends in a star. */
+function prefixOf(pattern: string): string | undefined {
+  return pattern.endsWith(".*") ? pattern.slice(0, -2) : undefined;
+}
+
+/** Checks one or several patterns; gives each of them once. */
+export function checkPatterns(
+  action: string,
+  name: string,
+  value: unknown,
+): readonly string[] {
+  const patterns: readonly unknown[] = Array.isArray(value) ? value : [value];
+  for (const pattern of patterns) {
+    const holds = typeof pattern === "string" &&
+      (pattern === "*" || isTopic(prefixOf(pattern) ?? pattern));
+    checkType(holds, action, name, PATTERN_RULE, pattern);
+  }
+  return [...new Set(patterns as readonly string[])];
+}
+
+/** Something that stands in a {@linkcode PatternIndex}. */
+export interface Indexed {
+  /** What it wants. */
+  readonly patterns: readonly string[];
+  /** Its place in the order of those who came. */
+  order: number;
+}
+
+function addTo<T>(sets: Map<string, Set<T>>, key: string, item: T): void {
+  const set = sets.get(key);
+  if (set === undefined) sets.set(key, new Set([item]));
+  else set.add(item);
+}
+
+function deleteFrom<T>(sets: Map<string, Set<T>>, key: string, item: T): void {
+  const set = sets.get(key);
+  if (set?.delete(item) && set.size === 0) sets.delete(key);
+}
+
+/**
+ * Finds those who want a topic, in the order in which they came, without a look
+ * at the others: it takes one look for each segment of the topic.
+ */
+export class PatternIndex<T extends Indexed> {
+  readonly #topics: Map<string, Set<T>> = new Map();
+  readonly #prefixes: Map<string, Set<T>> = new Map();
+  readonly #everything: Set<T> = new Set();
+  readonly #items: Set<T> = new Set();
+  #count = 0;
+
+  get size(): number {
+    return this.#items.size;
+  }
+
+  /** All of them, in the order in which they came. */
+  get items(): Iterable<T> {
+    return this.#items;
+  }
+
+  add(item: T): void {
+    item.order = this.#count++;
+    this.#items.add(item);
+    for (const pattern of item.patterns) {
+      const prefix = prefixOf(pattern);
+      if (pattern === "*") this.#everything.add(item);
+      else if (prefix === undefined) addTo(this.#topics, pattern, item);
+      else addTo(this.#prefixes, prefix, item);
+    }
+  }
+
+  has(item: T): boolean {
+    return this.#items.has(item);
+  }
+
+  delete(item: T): void {
+    if (!this.#items.delete(item)) return;
+    for (const pattern of item.patterns) {
+      const prefix = prefixOf(pattern);
+      if (pattern === "*") this.#everything.delete(item);
+      else if (prefix === undefined) deleteFrom(this.#topics, pattern, item);
+      else deleteFrom(this.#prefixes, prefix, item);
+    }
+  }
+
+  clear(): void {
+    this.#topics.clear();
+    this.#prefixes.clear();
+    this.#everything.clear();
+    this.#items.clear();
+  }
+
+  /** Whether somebody has asked for this very topic. */
+  knows(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
+  /** Those who want a topic, each once; `undefined` stands for nobody. */
+  match(topic: string): Iterable<T> | undefined {
+    if (this.#items.size === 0) return undefined;
+    let first = this.#topics.get(topic);
+    let others: Set<T>[] | undefined;
+    const take = (set: Set<T> | undefined): void => {
+      if (set === undefined || set.size === 0) return;
+      if (first === undefined) first = set;
+      else (others ??= []).push(set);
+    };
+    if (this.#prefixes.size > 0) {
+      for (
+        let dot = topic.indexOf(".");
+        dot !== -1;
+        dot = topic.indexOf(".", dot + 1)
+      ) take(this.#prefixes.get(topic.slice(0, dot)));
+    }
+    take(this.#everything);
+    if (first === undefined || others === undefined) return first;
+    const all = new Set(first);
+    for (const set of others) for (const item of set) all.add(item);
+    return [...all].sort((one, other) => one.order - other.order);
+  }
+}
