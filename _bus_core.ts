@@ -236,7 +236,8 @@ export class BusCore {
     this.#isClosed = true;
     for (const queue of this.#queues.items) queue.end();
     for (const wait of this.#replies.values()) {
-      wait.fail(new Error(`Bus '${this.settings.name}' was closed`));
+      const error = new Error(`Bus '${this.settings.name}' was closed`);
+      callHook(() => wait.fail(error), () => {});
     }
     this.#exits.clear();
     for (const callback of this.#closers) callback();
@@ -262,7 +263,10 @@ export class BusCore {
     }
     if (requestId !== undefined && this.#replies.size > 0) {
       const wait = this.#replies.get(requestId);
-      if (wait?.replyTopic === topic) wait.take(event.data);
+      if (wait?.replyTopic === topic) {
+        // A clock that cannot cancel, or a reply with getters, harms nobody.
+        callHook(() => wait.take(event.data), (error) => wait.fail(error));
+      }
     }
     if (this.#callbacks.match(topic) !== undefined) {
       this.#calls.push({ event, count });
