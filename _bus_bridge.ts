@@ -10,6 +10,7 @@ import {
 import { type BusCore, coreOf, type Exit, type Stamp } from "./_bus_core.ts";
 import { toErrorValue } from "./_bus_error.ts";
 import { checkPatterns, isTopic } from "./_bus_topics.ts";
+import { callHook } from "./_hooks.ts";
 import { report } from "./_report.ts";
 import { type Envelope, openEnvelope } from "./_thread_messages.ts";
 import { onAbort } from "./cancellation.ts";
@@ -196,7 +197,7 @@ function joinPort(way: TwoWay, port: BusPort | BusEmitterPort): void {
           error,
         });
         const data = requestId !== undefined && replaceReply(event.data, error);
-        if (data) post({ ...event, data }, stamp);
+        if (data) callHook(() => post({ ...event, data }, stamp), () => {});
       }
     },
   };
