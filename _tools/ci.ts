@@ -18,7 +18,13 @@ import { testOnNode } from "./test_node.ts";
 import { check, end, show, sum, type Totals } from "./totals.ts";
 
 async function demonstrate(): Promise<Totals> {
-  return check("demo", await run(deno, ["task", "demo"], { limit: 60_000 }));
+  return sum([
+    check("demo", await run(deno, ["task", "demo"], { limit: 60_000 })),
+    check(
+      "demo of procedures",
+      await run(deno, ["task", "demo:procedure", "--once"], { limit: 60_000 }),
+    ),
+  ]);
 }
 
 const steps: [name: string, step: () => Promise<Totals>][] = [
@@ -30,7 +36,7 @@ const steps: [name: string, step: () => Promise<Totals>][] = [
   ["leaks on Bun", leaksOnBun],
   ["checks", checkSources],
   ["package", tryPackage],
-  ["demo", demonstrate],
+  ["demos", demonstrate],
 ];
 
 const results = remembered();

@@ -17,6 +17,8 @@
  * - `"startup-failed"`: the process did not come up, or not in time.
  * - `"abort-failed"`: the procedure was stopped, its abort script was not run,
  *   or failed.
+ * - `"abort-refused"`: the procedure was not stopped, as its abort script could
+ *   not be called.
  * - `"script-refused"`: the policy does not allow the script.
  * - `"script-not-found"`: the file of the script is not there.
  * - `"function-not-found"`: the script has no such function.
@@ -34,6 +36,7 @@ export type ProcedureErrorCode =
   | "too-many-procedures"
   | "startup-failed"
   | "abort-failed"
+  | "abort-refused"
   | "script-refused"
   | "script-not-found"
   | "function-not-found"

@@ -25,6 +25,8 @@ export interface ProcessManagerOptions {
    * Told of each change, at once. With `FAILED` comes the stack of what failed.
    */
   onState: (pid: number, state: ProcedureState, stack?: string) => void;
+  /** Told which process of the operating system is that of a procedure. */
+  onProcess?: (pid: number, osPid: number) => void;
   /**
    * How many procedures may be RUNNING. The original allows one.
    *
@@ -88,6 +90,8 @@ interface Entry {
   readonly prepared: Promise<void>;
   /** Resolves when all that it began has ended. */
   life: Promise<void>;
+  /** Resolves when its process has ended; `undefined` before there is one. */
+  ended: Promise<void> | undefined;
   stopping: Promise<ProcedureState> | undefined;
 }
 
@@ -103,6 +107,7 @@ interface Entry {
 export class ProcessManager implements AsyncDisposable {
   readonly #pool: ScriptPool;
   readonly #onState: ProcessManagerOptions["onState"];
+  readonly #onProcess: ProcessManagerOptions["onProcess"];
   readonly #maxRunning: number;
   readonly #maxLive: number;
   readonly #logger: Logger;
@@ -121,10 +126,11 @@ export class ProcessManager implements AsyncDisposable {
     checkOptions("create ProcessManager", options);
     const { pool, onState, maxRunning = 1, maxLive = 64, lastPid = 0 } =
       options;
-    checkFiniteCount("create ProcessManager", "maxRunning", maxRunning);
-    checkFiniteCount("create ProcessManager", "maxLive", maxLive);
+    checkFiniteCount("create ProcessManager", "maxRunning", maxRunning, 1);
+    checkFiniteCount("create ProcessManager", "maxLive", maxLive, 1);
     this.#pool = pool;
     this.#onState = onState;
+    this.#onProcess = options.onProcess;
     this.#maxRunning = maxRunning;
     this.#maxLive = maxLive;
     this.#lastPid = lastPid;
@@ -188,6 +194,7 @@ export class ProcessManager implements AsyncDisposable {
       isCalled: false,
       prepared,
       life: Promise.resolve(),
+      ended: undefined,
       stopping: undefined,
     };
     this.#entries.set(pid, entry);
@@ -210,6 +217,7 @@ export class ProcessManager implements AsyncDisposable {
       entry.functions = await this.#pool.create(pid, script, {
         signal,
         onState: (state) => this.#move(entry, state),
+        onProcess: (osPid) => this.#onProcess?.(pid, osPid),
       });
       if (signal.aborted) return;
       this.#watch(entry);
@@ -224,7 +232,7 @@ export class ProcessManager implements AsyncDisposable {
   }
 
   #watch(entry: Entry): void {
-    void this.#pool.ended(entry.pid).then(({ reason, stack }) => {
+    entry.ended = this.#pool.ended(entry.pid).then(({ reason, stack }) => {
       const text = stack ?? `ProcessEnded: ${reason}`;
       return this.#failWith(entry, text);
     });
@@ -252,7 +260,7 @@ export class ProcessManager implements AsyncDisposable {
     signal?.throwIfAborted();
     const entry = this.#find(pid);
     if (
-      entry.stopping !== undefined || entry.isCalled ||
+      entry.isCalled ||
       (entry.state !== "READY" && (!forceStart || isFinal(entry.state)))
     ) {
       throw unrunnable(entry);
@@ -317,6 +325,10 @@ export class ProcessManager implements AsyncDisposable {
     if (state === "COMPLETE") this.#move(entry, "READY");
     this.#move(entry, state);
     this.#entries.delete(entry.pid);
+    if (state === "UNKNOWN") {
+      // It may be seen to end after all.
+      void entry.ended?.then(() => this.#move(entry, "STOPPED"));
+    }
     return state;
   }
 

@@ -25,6 +25,8 @@ export interface CreateScriptOptions {
   signal: AbortSignal;
   /** Told what it is at: IDLE, PREP_ENV, IDLE, LOADING, IDLE. */
   onState: (state: ProcedureState) => void;
+  /** Told the number that the process has in the operating system. */
+  onProcess?: (osPid: number) => void;
 }
 
 /** Processes of scripts, by the number of the procedure. */

@@ -1,0 +1,531 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * Prepares, starts, stops and remembers procedures.
+ *
+ * @module
+ */
+
+import type { Clock } from "@longrun/tasks/clock";
+import { EventBus } from "@longrun/tasks/event-bus";
+import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import {
+  checkChoice,
+  checkFiniteCount,
+  checkOptions,
+  checkType,
+} from "./_arguments.ts";
+import { ProcedureRecords } from "./_procedure_records.ts";
+import { StateWaits } from "./_state_waits.ts";
+import {
+  type PrepareProcessCommand,
+  type ProcedureInput,
+  procedureInput,
+  type ProcedureSummary,
+  type ScriptContext,
+  type StartProcessCommand,
+  type StopProcessCommand,
+} from "./procedure.ts";
+import { ProcedureError } from "./procedure_errors.ts";
+import type {
+  OutputOptions,
+  ProcedureBus,
+  ProcedureService,
+  StoredOutput,
+  WaitForStateOptions,
+  WaitOptions,
+} from "./procedure_service.ts";
+import {
+  isFinal,
+  PROCEDURE_STATES,
+  type ProcedureState,
+} from "./procedure_state.ts";
+import {
+  InMemoryProcedureStore,
+  type ProcedureStore,
+} from "./procedure_store.ts";
+import { ProcessManager } from "./process_manager.ts";
+import type { ExecutableScript } from "./script.ts";
+import type { ScriptOutput } from "./procedure_topics.ts";
+import type { ScriptPool } from "./script_pool.ts";
+
+/** Options of {@linkcode ScriptExecutionService}. */
+export interface ScriptExecutionServiceOptions {
+  /** Where the processes of the scripts are. The service closes it. */
+  pool: ScriptPool;
+  /**
+   * Where the events are published.
+   *
+   * @default {a new bus}
+   */
+  bus?: ProcedureBus;
+  /**
+   * What survives the service. It is not closed with it.
+   *
+   * @default {a store in memory}
+   */
+  store?: ProcedureStore;
+  /** The script that runs after a stop, when that is asked for. */
+  abortScript?: ExecutableScript;
+  /**
+   * What the `init` of the abort script is called with, from the summary of the
+   * procedure that is about to be stopped. What it throws refuses the stop.
+   *
+   * @default {the one `subarray_id` among all calls of the procedure}
+   */
+  abortArgs?: (summary: ProcedureSummary) => ProcedureInput;
+  /**
+   * How long the abort script may take to be READY, in milliseconds.
+   *
+   * @default {30_000}
+   */
+  abortTimeout?: number;
+  /**
+   * How many procedures are remembered. Those that live always are.
+   *
+   * @default {10}
+   */
+  historyLimit?: number;
+  /**
+   * How many procedures may be RUNNING.
+   *
+   * @default {1}
+   */
+  maxRunning?: number;
+  /**
+   * How many procedures may have a process.
+   *
+   * @default {64}
+   */
+  maxLive?: number;
+  /**
+   * What holds for the scripts at first.
+   *
+   * @default {{ waitForQaReady: true }}
+   */
+  context?: Readonly<Record<string, unknown>>;
+  /**
+   * Told of moves that were refused and of what could not be kept.
+   *
+   * @default {a logger that is silent but for errors}
+   */
+  logger?: Logger;
+  /**
+   * Measures timeouts.
+   *
+   * @default {systemClock}
+   */
+  clock?: Clock;
+  /**
+   * The time of day, in milliseconds since the epoch.
+   *
+   * @default {Date.now}
+   */
+  now?: () => number;
+}
+
+const ANNOUNCED = {
+  RUNNING: "procedure.lifecycle.started",
+  INITIALISING: "procedure.lifecycle.started",
+  COMPLETE: "procedure.lifecycle.complete",
+  FAILED: "procedure.lifecycle.failed",
+  STOPPED: "procedure.lifecycle.stopped",
+  UNKNOWN: "procedure.lifecycle.unknown",
+} as const;
+
+/** The one `subarray_id` of the calls of a procedure, as the original has it. */
+function subarrayOf({ calls }: ProcedureSummary): ProcedureInput {
+  const ids = new Set(
+    calls.flatMap(({ input: { kwargs } }) =>
+      Object.hasOwn(kwargs, "subarray_id") ? [kwargs.subarray_id] : []
+    ),
+  );
+  const [id] = ids;
+  if (ids.size === 0) throw new RangeError("Subarray ID not specified");
+  if (ids.size > 1) throw new RangeError("Multiple subarray IDs found");
+  return procedureInput({ subarray_id: id });
+}
+
+function plain(context: Readonly<Record<string, unknown>>): ScriptContext {
+  checkType(
+    typeof context === "object" && context !== null,
+    "set the context of scripts",
+    "context",
+    "an object",
+    context,
+  );
+  const copy: ScriptContext = {
+    waitForQaReady: true,
+    ...structuredClone(context),
+  };
+  checkType(
+    typeof copy.waitForQaReady === "boolean",
+    "set the context of scripts",
+    "waitForQaReady",
+    "a boolean",
+    copy.waitForQaReady,
+  );
+  return Object.freeze(copy);
+}
+
+/**
+ * Prepares, starts and stops procedures, one process each, and remembers what
+ * became of them. `ScriptExecutionService` of `ska_oso_oet`.
+ *
+ * **When to use.** `serve()` puts it behind a REST interface and a command line.
+ * Use the service itself to execute scripts in a program of your own.
+ *
+ * **Gotchas.** `prepare()` resolves as soon as there is a procedure, as the
+ * original's does: wait for READY with `waitForState()`, or start with
+ * `forceStart`. A stop with an abort computes the arguments of the abort script
+ * before anything is stopped, and is refused when it cannot; once the procedure
+ * has been stopped it stays so, whatever becomes of the abort script.
+ *
+ * ```text
+ * prepare   CREATING IDLE LOADING IDLE INITIALISING READY
+ * start                                             RUNNING READY COMPLETE
+ * stop      ──────────────── from any of these ──────────── STOPPED
+ * ```
+ */
+export class ScriptExecutionService
+  implements ProcedureService, AsyncDisposable {
+  /** Where the events of the procedures are published. */
+  readonly bus: ProcedureBus;
+  readonly #pool: ScriptPool;
+  readonly #manager: ProcessManager;
+  readonly #records: ProcedureRecords;
+  readonly #waits: StateWaits;
+  readonly #abortScript: ExecutableScript | undefined;
+  readonly #abortArgs: (summary: ProcedureSummary) => ProcedureInput;
+  readonly #abortTimeout: number;
+  readonly #silence: () => void;
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  #context: ScriptContext;
+
+  /**
+   * Creates a service. It remembers the procedures of its store.
+   *
+   * @param options The pool, and what is remembered where.
+   * @throws {TypeError} If an option is of the wrong type.
+   * @throws {RangeError} If a limit is not a positive integer.
+   */
+  constructor(options: ScriptExecutionServiceOptions) {
+    const doing = "create ScriptExecutionService";
+    checkOptions(doing, options);
+    const { historyLimit = 10, logger = defaultLogger } = options;
+    checkFiniteCount(doing, "historyLimit", historyLimit, 1);
+    this.bus = options.bus ?? new EventBus({ name: "procedures", logger });
+    this.#pool = options.pool;
+    this.#abortScript = options.abortScript;
+    this.#abortArgs = options.abortArgs ?? subarrayOf;
+    this.#abortTimeout = options.abortTimeout ?? 30_000;
+    this.#logger = logger;
+    this.#now = options.now ?? Date.now;
+    this.#context = plain(options.context ?? {});
+    const store = options.store ?? new InMemoryProcedureStore();
+    this.#records = new ProcedureRecords(store, historyLimit, logger);
+    this.#waits = new StateWaits(options.clock);
+    this.#silence = this.bus.onEvent(
+      "script.output",
+      ({ data }) => this.#records.write(data as ScriptOutput, this.#now()),
+    );
+    this.#manager = new ProcessManager({
+      pool: options.pool,
+      onState: (pid, state, stack) => this.#note(pid, state, stack),
+      onProcess: (pid, osPid) => this.#records.process(pid, osPid),
+      maxRunning: options.maxRunning,
+      maxLive: options.maxLive,
+      lastPid: store.lastProcedureId,
+      logger,
+    });
+  }
+
+  /** What holds for the scripts that are called from now on. */
+  get context(): ScriptContext {
+    return this.#context;
+  }
+
+  /** How many procedures have a process. */
+  get live(): number {
+    return this.#manager.live;
+  }
+
+  /** How many procedures run, or have been told to. */
+  get running(): number {
+    return this.#manager.running;
+  }
+
+  /**
+   * Changes what holds for the scripts that are called from now on.
+   *
+   * @param changes What is different: plain data.
+   * @throws {TypeError} If `waitForQaReady` is not a boolean.
+   * @throws {DOMException} If a value cannot be cloned.
+   */
+  setContext(changes: Readonly<Record<string, unknown>>): void {
+    this.#context = plain({ ...this.#context, ...changes });
+  }
+
+  /**
+   * Prepares a procedure: starts a process, loads the script in it and calls
+   * its `init`.
+   *
+   * @param command The script, and what its `init` is called with.
+   * @param options What ends the wait.
+   * @returns A promise of the summary, as soon as there is a procedure.
+   * @throws {ProcedureError} `"script-refused"`, `"too-many-procedures"`,
+   * `"closed"`.
+   */
+  async prepare(
+    command: PrepareProcessCommand,
+    options: WaitOptions = {},
+  ): Promise<ProcedureSummary> {
+    const { script, initArgs = procedureInput() } = command;
+    await this.#pool.check(script, options);
+    options.signal?.throwIfAborted();
+    this.#forget();
+    return this.#create(script, initArgs, false);
+  }
+
+  #create(
+    script: ExecutableScript,
+    initArgs: ProcedureInput,
+    urgent: boolean,
+  ): ProcedureSummary {
+    const call = { fn: "init", input: initArgs, time: this.#now() };
+    const pid = this.#manager.create(script, {
+      initArgs,
+      context: this.#context,
+      urgent,
+      onNumber: (number) => this.#records.add(number, script, call),
+    });
+    return this.#records.get(pid);
+  }
+
+  /**
+   * Calls a function of a procedure.
+   *
+   * @param command The procedure, the function, and what it is called with.
+   * @param options What ends the wait.
+   * @returns A promise of the summary when the call has begun.
+   * @throws {ProcedureError} `"procedure-not-found"`, `"invalid-state"`,
+   * `"another-running"`, `"function-not-found"`, `"closed"`.
+   */
+  async start(
+    command: StartProcessCommand,
+    options: WaitOptions = {},
+  ): Promise<ProcedureSummary> {
+    const { pid, fn = "main", args = procedureInput(), forceStart } = command;
+    return await this.#start(pid, fn, args, { ...options, forceStart });
+  }
+
+  async #start(
+    pid: number,
+    fn: string,
+    args: ProcedureInput,
+    options: WaitOptions & { forceStart?: boolean; urgent?: boolean },
+  ): Promise<ProcedureSummary> {
+    this.#refuseEnded(pid, "start");
+    await this.#manager.run(pid, fn, {
+      args,
+      context: () => this.#context,
+      onCall: () =>
+        this.#records.call(pid, { fn, input: args, time: this.#now() }),
+      ...options,
+    });
+    return this.#records.get(pid);
+  }
+
+  /**
+   * Stops a procedure, and perhaps runs the abort script then.
+   *
+   * @param command The procedure, and whether the abort script runs.
+   * @param options What ends the wait; not the stop.
+   * @returns A promise of the summaries of the procedures that the stop began:
+   * that of the abort script, or none.
+   * @throws {ProcedureError} `"procedure-not-found"`, `"invalid-state"`;
+   * `"abort-refused"` if the abort script cannot be called, and nothing was
+   * stopped; `"abort-failed"` if the procedure was stopped and the abort script
+   * failed.
+   */
+  async stop(
+    command: StopProcessCommand,
+    options: WaitOptions = {},
+  ): Promise<readonly ProcedureSummary[]> {
+    const { pid, runAbort = false } = command;
+    this.#refuseEnded(pid, "stop");
+    const abort = runAbort ? await this.#planAbort(pid, options) : undefined;
+    await this.#manager.stop(pid);
+    if (abort === undefined) return [];
+    try {
+      const { id } = this.#create(abort.script, abort.input, true);
+      await this.#waits.wait(id, ["READY"], this.#records, {
+        timeout: this.#abortTimeout,
+        ...options,
+      });
+      return [
+        await this.#start(id, "main", procedureInput(), {
+          ...options,
+          urgent: true,
+        }),
+      ];
+    } catch (error) {
+      throw new ProcedureError(
+        "abort-failed",
+        `PID #${pid} was stopped, but its abort script failed: ${
+          error instanceof Error ? error.message : String(error)
+        }`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #planAbort(
+    pid: number,
+    options: WaitOptions,
+  ): Promise<{ script: ExecutableScript; input: ProcedureInput }> {
+    try {
+      const script = this.#abortScript;
+      if (script === undefined) throw new Error("There is no abort script");
+      const input = this.#abortArgs(this.#records.get(pid));
+      await this.#pool.check(script, options);
+      return { script, input };
+    } catch (error) {
+      throw new ProcedureError(
+        "abort-refused",
+        `PID #${pid} was not stopped: ${
+          error instanceof Error ? error.message : String(error)
+        }`,
+        { cause: error },
+      );
+    }
+  }
+
+  /**
+   * Describes procedures.
+   *
+   * @param pids Their numbers; without, all.
+   * @returns Their summaries, in this order.
+   * @throws {ProcedureError} `"procedure-not-found"`.
+   */
+  summarise(pids?: readonly number[]): readonly ProcedureSummary[] {
+    if (pids === undefined) return this.#records.all();
+    const missing = pids.filter((pid) => !this.#records.has(pid));
+    if (missing.length > 0) {
+      throw new ProcedureError(
+        "procedure-not-found",
+        `Process IDs not found: ${missing.join(", ")}`,
+      );
+    }
+    return pids.map((pid) => this.#records.get(pid));
+  }
+
+  /**
+   * Waits until a procedure is, or has been since the call, in one of these
+   * states.
+   *
+   * @param pid Its number.
+   * @param states The state, or the states.
+   * @param options What ends the wait.
+   * @returns A promise of its summary when it was.
+   * @throws {ProcedureError} `"procedure-not-found"`; `"invalid-state"` when it
+   * ends in another state.
+   * @throws {DOMException & { name: "TimeoutError" }} If the time is over first.
+   * @throws {AbortSignal["reason"]} If the signal aborts first.
+   */
+  async waitForState(
+    pid: number,
+    states: ProcedureState | readonly ProcedureState[],
+    options: WaitForStateOptions = {},
+  ): Promise<ProcedureSummary> {
+    const wanted = typeof states === "string" ? [states] : states;
+    for (const state of wanted) {
+      checkChoice(
+        "wait for a state",
+        "states",
+        "states of a procedure",
+        PROCEDURE_STATES,
+        state,
+      );
+    }
+    return await this.#waits.wait(pid, wanted, this.#records, options);
+  }
+
+  /**
+   * What the script of a procedure wrote.
+   *
+   * @param pid Its number.
+   * @param options Which lines.
+   * @returns The lines, in order.
+   * @throws {ProcedureError} `"procedure-not-found"`.
+   */
+  output(pid: number, options?: OutputOptions): readonly StoredOutput[] {
+    this.#records.get(pid);
+    return this.#records.output(pid, options);
+  }
+
+  /**
+   * Ends the service: stops all procedures. Resolves when they have ended.
+   * What is prepared or started from now on is refused.
+   */
+  async close(): Promise<void> {
+    await this.#manager.close();
+    this.#silence();
+  }
+
+  /** {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #refuseEnded(pid: number, what: "start" | "stop"): void {
+    const { state } = this.#records.get(pid);
+    if (!isFinal(state)) return;
+    throw new ProcedureError(
+      "invalid-state",
+      what === "start"
+        ? `PID #${pid} unrunnable in state ${state}`
+        : `Cannot stop PID ${pid} with state ${state}`,
+    );
+  }
+
+  #note(pid: number, state: ProcedureState, stack: string | undefined): void {
+    const time = this.#now();
+    const before = this.#records.get(pid);
+    const summary = this.#records.move(pid, state, time, stack);
+    const source = { source: String(pid) };
+    const { bus } = this;
+    bus.publish(
+      "procedure.lifecycle.statechange",
+      { pid, state, time },
+      source,
+    );
+    if (stack !== undefined) {
+      bus.publish(
+        "procedure.lifecycle.stacktrace",
+        { pid, stacktrace: stack },
+        source,
+      );
+    }
+    if (before.state === "LOADING" && state === "IDLE") {
+      bus.publish("procedure.lifecycle.created", summary, source);
+    }
+    const isFirst = !before.history.states.some(([one]) => one === "READY");
+    if (state === "READY" && isFirst) {
+      bus.publish("procedure.lifecycle.ready", summary, source);
+    }
+    if (Object.hasOwn(ANNOUNCED, state)) {
+      const topic = ANNOUNCED[state as keyof typeof ANNOUNCED];
+      bus.publish(topic, summary, source);
+    }
+    this.#waits.tell(summary);
+    if (isFinal(state)) this.#logger.info(`PID #${pid} is ${state}`, { pid });
+  }
+
+  #forget(): void {
+    for (const pid of this.#records.makeRoom()) {
+      this.bus.publish("procedure.lifecycle.removed", { pid });
+    }
+  }
+}

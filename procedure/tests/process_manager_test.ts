@@ -1,0 +1,228 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { defaultLogger } from "@longrun/tasks/logger";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { test } from "@std/testing/bdd";
+import { procedureInput } from "../procedure.ts";
+import { ProcedureError } from "../procedure_errors.ts";
+import type { ProcedureState } from "../procedure_state.ts";
+import {
+  ProcessManager,
+  type ProcessManagerOptions,
+} from "../process_manager.ts";
+import { fileSystemScript } from "../script.ts";
+import { FakePool, settle } from "./_fake_pool.ts";
+
+const script = fileSystemScript("file:///scripts/observe.ts");
+const init = { initArgs: procedureInput(), context: { waitForQaReady: true } };
+const call = { args: procedureInput(), context: () => init.context };
+
+function rig(options: Partial<ProcessManagerOptions> = {}) {
+  const pool = new FakePool();
+  const states: string[] = [];
+  const warnings: string[] = [];
+  const manager = new ProcessManager({
+    pool,
+    onState: (pid, state) => states.push(`${pid} ${state}`),
+    logger: {
+      ...defaultLogger,
+      warn: (message) => warnings.push(message),
+      error: (message) => warnings.push(message),
+    },
+    ...options,
+  });
+  return {
+    pool,
+    states,
+    warnings,
+    manager,
+    [Symbol.asyncDispose]: () => manager.close(),
+  };
+}
+
+test("ProcessManager has no procedures at first", async () => {
+  await using night = rig();
+  assertEquals(night.manager.live, 0);
+  assertEquals(night.manager.hasRunning(), false);
+  assertEquals(night.manager.state(1), undefined);
+});
+
+test("ProcessManager counts on from the last number", async () => {
+  await using night = rig({ lastPid: 41 });
+  assertEquals(night.manager.create(script, init), 42);
+  assertEquals(night.manager.state(42), "CREATING");
+});
+
+test("ProcessManager never begins what is stopped at once", async () => {
+  await using night = rig();
+  const pid = night.manager.create(script, init);
+  assertEquals(await night.manager.stop(pid), "STOPPED");
+  await settle();
+  assertEquals(night.pool.log, ["stop 1"]);
+  assertEquals(night.states, ["1 CREATING", "1 STOPPED"]);
+});
+
+test("ProcessManager aborts the preparation that it stops", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  const { create } = pool;
+  let signal: AbortSignal | undefined;
+  pool.create = (pid, script, options) => {
+    ({ signal } = options);
+    return create.call(pool, pid, script, options);
+  };
+  pool.loads = () => new Promise(() => {});
+  manager.create(script, init);
+  await settle();
+  const stop = manager.stop(1);
+  assert(signal?.aborted);
+  await stop;
+});
+
+test("ProcessManager starts nothing that is about to end", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  pool.stops = () => promise;
+  manager.create(script, init);
+  await settle();
+  const stop = manager.stop(1);
+  assertEquals(manager.state(1), "READY");
+  await assertRejects(
+    () => manager.run(1, "main", call),
+    ProcedureError,
+    "PID #1 unrunnable in state READY: it is about to end",
+  );
+  resolve("stopped");
+  await stop;
+  assertEquals(pool.log.includes("run 1 main"), false);
+});
+
+test("ProcessManager tells a second start that there was a first", async () => {
+  await using night = rig({ maxRunning: 3 });
+  const { pool, manager } = night;
+  pool.endsInit = false;
+  manager.create(script, init);
+  await settle();
+  const first = manager.run(1, "main", { ...call, forceStart: true });
+  await assertRejects(
+    () => manager.run(1, "main", { ...call, forceStart: true }),
+    ProcedureError,
+    "PID #1 unrunnable in state INITIALISING: it has been told to start",
+  );
+  pool.calls[0]?.end();
+  await first;
+  assert(manager.hasRunning());
+});
+
+test("ProcessManager is STOPPED when the function ends while it is stopped", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  pool.stops = () => promise;
+  manager.create(script, init);
+  await manager.run(1, "main", { ...call, forceStart: true });
+  const stop = manager.stop(1);
+  pool.calls[0]?.end();
+  await settle();
+  resolve("stopped");
+  assertEquals(await stop, "STOPPED");
+  await settle();
+  assertEquals(night.states.slice(-2), ["1 RUNNING", "1 STOPPED"]);
+  assertEquals(pool.log.filter((line) => line === "stop 1").length, 1);
+  assertEquals(night.warnings, []);
+});
+
+test("ProcessManager waits for the end of a process that has failed when it is closed", async () => {
+  const night = rig();
+  const { pool, manager } = night;
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  pool.stops = () => promise;
+  manager.create(script, init);
+  await settle();
+  pool.crash(1, "a crash");
+  await settle();
+  let isClosed = false;
+  const closing = manager.close().then(() => isClosed = true);
+  await settle();
+  assertEquals(isClosed, false);
+  resolve("stopped");
+  await closing;
+  assertEquals(pool.log.filter((line) => line === "stop 1").length, 1);
+});
+
+test("ProcessManager refuses moves that are not in the table, and logs them", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  pool.create = (_pid, _script, { onState }) => {
+    onState("RUNNING");
+    onState("COMPLETE");
+    onState("IDLE");
+    return Promise.resolve(["main"]);
+  };
+  pool.ended = () => new Promise(() => {});
+  manager.create(script, init);
+  await settle();
+  assertEquals(night.states, ["1 CREATING", "1 IDLE", "1 READY"]);
+  assertEquals(night.warnings, [
+    "PID #1 was not moved from CREATING to RUNNING",
+    "PID #1 was not moved from CREATING to COMPLETE",
+  ]);
+});
+
+test("ProcessManager tells of a process that has failed and does not end", async () => {
+  await using night = rig();
+  night.pool.stops = () => Promise.resolve("unknown");
+  night.manager.create(script, init);
+  await settle();
+  night.pool.crash(1, "a crash");
+  await settle();
+  assertEquals(night.warnings, ["The process of PID #1 did not end"]);
+  assertEquals(night.states.at(-1), "1 FAILED");
+  assertEquals(night.manager.live, 0);
+});
+
+test("ProcessManager keeps to its limits, but for what is urgent", async () => {
+  await using night = rig({ maxLive: 1 });
+  const { manager } = night;
+  manager.create(script, init);
+  assertThrows(
+    () => manager.create(script, init),
+    ProcedureError,
+    "Cannot prepare a procedure: 1 of 1 are alive",
+  );
+  assertEquals(manager.create(script, { ...init, urgent: true }), 2);
+  await manager.run(1, "main", { ...call, forceStart: true });
+  await assertRejects(
+    () => manager.run(2, "main", { ...call, forceStart: true }),
+    ProcedureError,
+    "Cannot start PID 2: PID #1 is RUNNING",
+  );
+  await manager.run(2, "main", { ...call, forceStart: true, urgent: true });
+  assertEquals(manager.running, 2);
+});
+
+test("ProcessManager says which procedures it does not know", async () => {
+  await using night = rig();
+  await assertRejects(() => night.manager.stop(3), ProcedureError, "PID #3");
+  await assertRejects(
+    () => night.manager.run(3, "main", call),
+    ProcedureError,
+    "PID #3 not found",
+  );
+});
+
+test("ProcessManager checks its limits", () => {
+  const pool = new FakePool();
+  const onState = (_pid: number, _state: ProcedureState) => {};
+  assertThrows(
+    () => new ProcessManager({ pool, onState, maxRunning: 0 }),
+    RangeError,
+    "'maxRunning' must be an integer of at least 1: current value is 0",
+  );
+  assertThrows(
+    () => new ProcessManager({ pool, onState, maxLive: 1.5 }),
+    RangeError,
+    "'maxLive'",
+  );
+});

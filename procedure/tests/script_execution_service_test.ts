@@ -1,0 +1,593 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { defaultLogger } from "@longrun/tasks/logger";
+import { ManualClock } from "@longrun/tasks/testing";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { test } from "@std/testing/bdd";
+import type { BusEvent } from "@longrun/tasks/event-bus";
+import { procedureInput } from "../procedure.ts";
+import {
+  ProcedureError,
+  type ProcedureErrorCode,
+} from "../procedure_errors.ts";
+import { fileSystemScript } from "../script.ts";
+import {
+  ScriptExecutionService,
+  type ScriptExecutionServiceOptions,
+} from "../script_execution_service.ts";
+import { FakePool, settle } from "./_fake_pool.ts";
+
+const observe = fileSystemScript("file:///scripts/observe.ts");
+const abort = fileSystemScript("file:///scripts/abort.ts");
+
+interface Rig extends AsyncDisposable {
+  pool: FakePool;
+  service: ScriptExecutionService;
+  events: BusEvent[];
+  topics(): string[];
+}
+
+function rig(
+  options: Partial<ScriptExecutionServiceOptions> = {},
+  pool: FakePool = new FakePool(),
+): Rig {
+  let time = 0;
+  const service = new ScriptExecutionService({
+    pool,
+    now: () => ++time,
+    ...options,
+  });
+  const events: BusEvent[] = [];
+  service.bus.onEvent("*", (event) => events.push(event));
+  return {
+    pool,
+    service,
+    events,
+    topics: () =>
+      events.map(({ topic }) => topic)
+        .filter((topic) => topic !== "procedure.lifecycle.statechange")
+        .map((topic) => topic.replace("procedure.lifecycle.", "")),
+    [Symbol.asyncDispose]: () => service.close(),
+  };
+}
+
+async function assertCode(
+  work: () => Promise<unknown>,
+  code: ProcedureErrorCode,
+  message = "",
+): Promise<void> {
+  const error = await assertRejects(work, ProcedureError, message);
+  assertEquals(error.code, code);
+}
+
+const states = (service: ScriptExecutionService, pid = 1): string =>
+  service.summarise([pid])[0]?.history.states.map(([state]) => state)
+    .join(" ") ?? "";
+
+test("ScriptExecutionService takes a procedure from CREATING to COMPLETE", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  const created = await service.prepare({ script: observe });
+  assertEquals(created.id, 1);
+  assertEquals(created.state, "CREATING");
+  await service.waitForState(1, "READY");
+  const running = await service.start({ pid: 1 });
+  assertEquals(running.state, "RUNNING");
+  pool.calls[0]?.end();
+  const { state } = await service.waitForState(1, "COMPLETE");
+  assertEquals(state, "COMPLETE");
+  assertEquals(
+    states(service),
+    "CREATING IDLE LOADING IDLE INITIALISING READY RUNNING READY COMPLETE",
+  );
+  assertEquals(night.topics(), [
+    "created",
+    "started",
+    "ready",
+    "started",
+    "complete",
+  ]);
+  assertEquals(pool.log, [
+    "create 1 file:///scripts/observe.ts",
+    "run 1 init",
+    "run 1 main",
+    "stop 1",
+  ]);
+});
+
+test("ScriptExecutionService announces ready without an init, too", async () => {
+  await using night = rig();
+  night.pool.functions = ["main"];
+  await night.service.prepare({ script: observe });
+  await night.service.waitForState(1, "READY");
+  assertEquals(states(night.service), "CREATING IDLE LOADING IDLE READY");
+  assertEquals(night.topics(), ["created", "ready"]);
+});
+
+test("ScriptExecutionService tells of a script that fails, with its stack", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  await service.prepare({ script: observe });
+  await service.start({ pid: 1, forceStart: true });
+  pool.calls[0]?.fail(new Error("no guide star"));
+  await service.waitForState(1, "FAILED");
+  const [summary] = service.summarise([1]);
+  assert(summary?.history.stacktrace?.includes("no guide star"));
+  assertEquals(
+    states(service),
+    "CREATING IDLE LOADING IDLE INITIALISING READY RUNNING FAILED",
+  );
+  assertEquals(night.topics().slice(3), ["started", "stacktrace", "failed"]);
+});
+
+test("ScriptExecutionService tells of a process that dies by itself", async () => {
+  await using night = rig();
+  await night.service.prepare({ script: observe });
+  await night.service.waitForState(1, "READY");
+  night.pool.crash(1, "out of memory");
+  await night.service.waitForState(1, "FAILED");
+  assertEquals(
+    night.service.summarise([1])[0]?.history.stacktrace,
+    "ProcessEnded: out of memory",
+  );
+});
+
+test("ScriptExecutionService stops a procedure that runs", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  await service.prepare({ script: observe });
+  await service.start({ pid: 1, forceStart: true });
+  assertEquals(await service.stop({ pid: 1 }), []);
+  assertEquals(service.summarise([1])[0]?.state, "STOPPED");
+  assertEquals(pool.size, 0);
+  assertEquals(night.topics(), [
+    "created",
+    "started",
+    "ready",
+    "started",
+    "stopped",
+  ]);
+});
+
+test("ScriptExecutionService stops a procedure at every step of its preparation", async () => {
+  for (let turns = 0; turns < 30; turns++) {
+    await using night = rig();
+    night.pool.endsInit = false;
+    await night.service.prepare({ script: observe });
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await night.service.stop({ pid: 1 });
+    await settle();
+    const [summary] = night.service.summarise([1]);
+    assertEquals(summary?.state, "STOPPED");
+    assertEquals(night.service.live, 0);
+    assertEquals(night.pool.size, 0);
+  }
+});
+
+test("ScriptExecutionService calls stops side by side one stop", async () => {
+  await using night = rig();
+  await night.service.prepare({ script: observe });
+  await Promise.all([
+    night.service.stop({ pid: 1 }),
+    night.service.stop({ pid: 1 }),
+  ]);
+  assertEquals(night.pool.log.filter((line) => line === "stop 1").length, 1);
+  await assertCode(() => night.service.stop({ pid: 1 }), "invalid-state");
+});
+
+test("ScriptExecutionService shows UNKNOWN for a process that would not end, and STOPPED once it has", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  await service.prepare({ script: observe });
+  await service.waitForState(1, "READY");
+  pool.stops = () => Promise.resolve("unknown");
+  await service.stop({ pid: 1 });
+  assertEquals(service.summarise([1])[0]?.state, "UNKNOWN");
+  pool.crash(1, "SIGKILL at last");
+  await settle();
+  assertEquals(service.summarise([1])[0]?.state, "STOPPED");
+});
+
+test("ScriptExecutionService refuses to start what is not READY, and what has ended", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  await assertCode(() => service.start({ pid: 9 }), "procedure-not-found");
+  const loaded = Promise.withResolvers<void>();
+  pool.loads = () => loaded.promise;
+  await service.prepare({ script: observe });
+  await settle();
+  await assertCode(
+    () => service.start({ pid: 1 }),
+    "invalid-state",
+    "PID #1 unrunnable in state LOADING",
+  );
+  loaded.resolve();
+  await service.start({ pid: 1, forceStart: true });
+  pool.calls[0]?.end();
+  await service.waitForState(1, "COMPLETE");
+  await assertCode(
+    () => service.start({ pid: 1, forceStart: true }),
+    "invalid-state",
+    "PID #1 unrunnable in state COMPLETE",
+  );
+  await assertCode(() => service.stop({ pid: 9 }), "procedure-not-found");
+});
+
+test("ScriptExecutionService runs one procedure at a time unless told otherwise", async () => {
+  await using night = rig();
+  const { service } = night;
+  await service.prepare({ script: observe });
+  await service.prepare({ script: observe });
+  await service.waitForState(2, "READY");
+  const forced = service.start({ pid: 1, forceStart: true });
+  await assertCode(
+    () => service.start({ pid: 2, forceStart: true }),
+    "another-running",
+    "Cannot start PID 2: PID #1 is RUNNING",
+  );
+  await forced;
+  await assertCode(() => service.start({ pid: 2 }), "another-running");
+
+  await using pair = rig({ maxRunning: 2 });
+  await pair.service.prepare({ script: observe });
+  await pair.service.prepare({ script: observe });
+  await pair.service.start({ pid: 1, forceStart: true });
+  await pair.service.start({ pid: 2, forceStart: true });
+  assertEquals(pair.service.running, 2);
+});
+
+test("ScriptExecutionService starts one procedure while another hangs in init", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  pool.endsInit = false;
+  await service.prepare({ script: observe });
+  await service.waitForState(1, "INITIALISING");
+  pool.endsInit = true;
+  await service.prepare({ script: observe });
+  await service.start({ pid: 2, forceStart: true });
+  pool.calls.find(({ pid }) => pid === 2)?.end();
+  await service.waitForState(2, "COMPLETE");
+  assertEquals(service.summarise([1])[0]?.state, "INITIALISING");
+});
+
+test("ScriptExecutionService gives a place back when a forced start comes to nothing", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  pool.loads = () => Promise.reject(new Error("no such module"));
+  await service.prepare({ script: observe });
+  await assertCode(
+    () => service.start({ pid: 1, forceStart: true }),
+    "invalid-state",
+  );
+  assertEquals(service.running, 0);
+});
+
+test("ScriptExecutionService does not begin a forced start whose signal has aborted", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  pool.endsInit = false;
+  await service.prepare({ script: observe });
+  const controller = new AbortController();
+  const start = service.start(
+    { pid: 1, forceStart: true },
+    { signal: controller.signal },
+  );
+  controller.abort(new Error("dawn"));
+  await assertRejects(() => start, Error, "dawn");
+  await service.waitForState(1, "INITIALISING");
+  pool.calls[0]?.end();
+  await service.waitForState(1, "READY");
+  await settle();
+  assertEquals(pool.log.includes("run 1 main"), false);
+});
+
+test("ScriptExecutionService calls other functions again and again", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  pool.functions = ["main", "focus"];
+  await service.prepare({ script: observe });
+  for (let count = 0; count < 2; count++) {
+    await service.start({ pid: 1, fn: "focus", forceStart: true });
+    pool.calls[0]?.end();
+    await service.waitForState(1, "READY");
+  }
+  assertEquals(
+    states(service),
+    "CREATING IDLE LOADING IDLE READY RUNNING READY RUNNING READY",
+  );
+  await assertCode(
+    () => service.start({ pid: 1, fn: "track" }),
+    "function-not-found",
+  );
+  await service.start({ pid: 1 });
+});
+
+test("ScriptExecutionService remembers what was called with what, and when", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  await service.prepare({
+    script: observe,
+    initArgs: procedureInput({ subarray_id: 1 }),
+  });
+  await service.waitForState(1, "READY");
+  await service.start({ pid: 1, args: procedureInput({ scans: 3 }, ["m31"]) });
+  assertEquals(pool.calls[0]?.input, { args: ["m31"], kwargs: { scans: 3 } });
+  const [summary] = service.summarise([1]);
+  assertEquals(summary?.calls.map(({ fn, input }) => [fn, input]), [
+    ["init", { args: [], kwargs: { subarray_id: 1 } }],
+    ["main", { args: ["m31"], kwargs: { scans: 3 } }],
+  ]);
+  const times = summary?.calls.map(({ time }) => time) ?? [];
+  assert((times[1] ?? 0) > (times[0] ?? 0));
+});
+
+test("ScriptExecutionService runs the abort script with the subarray of the procedure", async () => {
+  await using night = rig({ abortScript: abort });
+  const { service, pool } = night;
+  await service.prepare({
+    script: observe,
+    initArgs: procedureInput({ subarray_id: 3 }),
+  });
+  await service.start({ pid: 1, forceStart: true });
+  const [summary] = await service.stop({ pid: 1, runAbort: true });
+  assertEquals(summary?.id, 2);
+  assertEquals(summary?.state, "RUNNING");
+  assertEquals(summary?.calls[0]?.input.kwargs, { subarray_id: 3 });
+  assertEquals(pool.log.slice(-4), [
+    "stop 1",
+    "create 2 file:///scripts/abort.ts",
+    "run 2 init",
+    "run 2 main",
+  ]);
+});
+
+test("ScriptExecutionService refuses an abort that it cannot call before anything is stopped", async () => {
+  await using night = rig({ abortScript: abort });
+  const { service, pool } = night;
+  await service.prepare({ script: observe });
+  await service.waitForState(1, "READY");
+  await assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-refused",
+    "PID #1 was not stopped: Subarray ID not specified",
+  );
+  await service.start({ pid: 1, args: procedureInput({ subarray_id: 1 }) });
+  pool.refuses = () => true;
+  await assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-refused",
+    "Not this one",
+  );
+  assertEquals(service.summarise([1])[0]?.state, "RUNNING");
+
+  await using none = rig();
+  await none.service.prepare({ script: observe });
+  await assertCode(
+    () => none.service.stop({ pid: 1, runAbort: true }),
+    "abort-refused",
+    "There is no abort script",
+  );
+});
+
+test("ScriptExecutionService refuses an abort for two subarrays", async () => {
+  await using night = rig({ abortScript: abort });
+  const { service } = night;
+  await service.prepare({
+    script: observe,
+    initArgs: procedureInput({ subarray_id: 1 }),
+  });
+  await service.start({
+    pid: 1,
+    forceStart: true,
+    args: procedureInput({ subarray_id: 2 }),
+  });
+  await assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-refused",
+    "Multiple subarray IDs found",
+  );
+});
+
+test("ScriptExecutionService leaves a procedure stopped whose abort script fails", async () => {
+  await using night = rig({ abortScript: abort });
+  const { service, pool } = night;
+  await service.prepare({
+    script: observe,
+    initArgs: procedureInput({ subarray_id: 1 }),
+  });
+  await service.waitForState(1, "READY");
+  pool.loads = () => Promise.reject(new Error("no such module"));
+  await assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-failed",
+    "PID #1 was stopped, but its abort script failed",
+  );
+  assertEquals(
+    service.summarise().map(({ id, state }) => [id, state]),
+    [[1, "STOPPED"], [2, "FAILED"]],
+  );
+});
+
+test("ScriptExecutionService gives an abort script so long to be READY", async () => {
+  const clock = new ManualClock();
+  await using night = rig({ abortScript: abort, abortTimeout: 1000, clock });
+  const { service, pool } = night;
+  await service.prepare({
+    script: observe,
+    initArgs: procedureInput({ subarray_id: 1 }),
+  });
+  await service.waitForState(1, "READY");
+  pool.loads = () => new Promise(() => {});
+  const stop = assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-failed",
+  );
+  await settle();
+  await clock.advance(1000);
+  await stop;
+});
+
+test("ScriptExecutionService runs the abort script whatever the limits say", async () => {
+  await using night = rig({ abortScript: abort, maxLive: 2 });
+  const { service } = night;
+  const initArgs = procedureInput({ subarray_id: 1 });
+  await service.prepare({ script: observe, initArgs });
+  await service.prepare({ script: observe, initArgs });
+  await service.start({ pid: 2, forceStart: true });
+  await assertCode(
+    () => service.prepare({ script: observe }),
+    "too-many-procedures",
+  );
+  const [summary] = await service.stop({ pid: 1, runAbort: true });
+  assertEquals(summary?.state, "RUNNING");
+  assertEquals(service.summarise([2])[0]?.state, "RUNNING");
+});
+
+test("ScriptExecutionService forgets the oldest procedures that have ended", async () => {
+  await using night = rig({ historyLimit: 3 });
+  const { service } = night;
+  for (let pid = 1; pid <= 3; pid++) await service.prepare({ script: observe });
+  await service.stop({ pid: 2 });
+  await service.prepare({ script: observe });
+  assertEquals(service.summarise().map(({ id }) => id), [1, 2, 3, 4]);
+  await service.stop({ pid: 1 });
+  await service.prepare({ script: observe });
+  assertEquals(service.summarise().map(({ id }) => id), [3, 4, 5]);
+  assertThrows(() => service.summarise([1]), ProcedureError, "not found: 1");
+  assertThrows(() => service.output(1), ProcedureError);
+});
+
+test("ScriptExecutionService describes none, some, and all", async () => {
+  await using night = rig();
+  const { service } = night;
+  assertEquals(service.summarise(), []);
+  await service.prepare({ script: observe });
+  await service.prepare({ script: abort });
+  assertEquals(service.summarise([2, 1]).map(({ id }) => id), [2, 1]);
+  assertEquals(service.summarise().length, 2);
+  assertThrows(
+    () => service.summarise([1, 7, 8]),
+    ProcedureError,
+    "Process IDs not found: 7, 8",
+  );
+});
+
+test("ScriptExecutionService gives each call the context of its beginning", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  pool.endsInit = false;
+  await service.prepare({ script: observe });
+  await service.waitForState(1, "INITIALISING");
+  assertEquals(pool.calls[0]?.context, { waitForQaReady: true });
+  const start = service.start({ pid: 1, forceStart: true });
+  service.setContext({ waitForQaReady: false, seeing: 1.2 });
+  pool.calls[0]?.end();
+  await start;
+  assertEquals(pool.calls[0]?.context, { waitForQaReady: false, seeing: 1.2 });
+  assert(Object.isFrozen(pool.calls[0]?.context));
+  assertThrows(
+    () => service.setContext({ waitForQaReady: "yes" }),
+    TypeError,
+    "'waitForQaReady' must be a boolean",
+  );
+});
+
+test("ScriptExecutionService ends a wait for a state that will not come", async () => {
+  const clock = new ManualClock();
+  await using night = rig({ clock });
+  const { service } = night;
+  await assertCode(
+    () => service.waitForState(4, "READY"),
+    "procedure-not-found",
+  );
+  await service.prepare({ script: observe });
+  const late = service.waitForState(1, ["COMPLETE", "FAILED"]);
+  const short = assertRejects(
+    () => service.waitForState(1, "RUNNING", { timeout: 500 }),
+    DOMException,
+    "Timed out after 500 ms",
+  );
+  await settle();
+  await clock.advance(500);
+  await short;
+  await service.stop({ pid: 1 });
+  await assertCode(
+    () => late,
+    "invalid-state",
+    "PID #1 is STOPPED and will not be COMPLETE or FAILED",
+  );
+  await assertCode(() => service.waitForState(1, "READY"), "invalid-state");
+  await assertRejects(
+    () => service.waitForState(1, "ready" as "READY"),
+    TypeError,
+  );
+});
+
+test("ScriptExecutionService refuses scripts at the door", async () => {
+  await using night = rig();
+  night.pool.refuses = ({ uri }) => uri.endsWith("abort.ts");
+  await assertCode(
+    () => night.service.prepare({ script: abort }),
+    "script-refused",
+  );
+  assertEquals(night.service.summarise(), []);
+});
+
+test("ScriptExecutionService stops all when it is closed, and takes nothing more", async () => {
+  const night = rig({ maxRunning: 2 });
+  const { service, pool } = night;
+  for (let pid = 1; pid <= 3; pid++) await service.prepare({ script: observe });
+  await service.start({ pid: 1, forceStart: true });
+  const first = service.close();
+  assertEquals(first, service.close());
+  await first;
+  assertEquals(
+    service.summarise().map(({ state }) => state),
+    ["STOPPED", "STOPPED", "STOPPED"],
+  );
+  assertEquals(pool.size, 0);
+  assertEquals(pool.log.at(-1), "close");
+  await assertCode(() => service.prepare({ script: observe }), "closed");
+});
+
+test("ScriptExecutionService refuses a stop of what has completed meanwhile", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  await service.prepare({ script: observe });
+  await service.start({ pid: 1, forceStart: true });
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  pool.stops = () => promise;
+  pool.calls[0]?.end();
+  await settle();
+  assertEquals(service.summarise([1])[0]?.state, "RUNNING");
+  const stop = assertCode(
+    () => service.stop({ pid: 1 }),
+    "invalid-state",
+    "Cannot stop PID 1 with state COMPLETE",
+  );
+  resolve("stopped");
+  await stop;
+});
+
+test("ScriptExecutionService prepares inside a listener of its own events", async () => {
+  const errors: string[] = [];
+  const logger = {
+    ...defaultLogger,
+    error: (message: string) => void errors.push(message),
+  };
+  await using night = rig({ logger });
+  const { service, pool } = night;
+  service.bus.onEvent("procedure.lifecycle.complete", async () => {
+    await service.prepare({ script: abort });
+  });
+  service.bus.onEvent("procedure.lifecycle.statechange", () => {
+    throw new Error("a listener that fails");
+  });
+  await service.prepare({ script: observe });
+  await service.start({ pid: 1, forceStart: true });
+  pool.calls[0]?.end();
+  await service.waitForState(1, "COMPLETE");
+  await settle();
+  assertEquals(service.summarise([2])[0]?.state, "READY");
+  assert(errors.every((message) => message.includes("a listener that fails")));
+});
