@@ -13,4 +13,7 @@ export * from "./procedure_service.ts";
 export * from "./procedure_state.ts";
 export * from "./procedure_topics.ts";
 export * from "./script.ts";
+export * from "./script_error.ts";
 export * from "./script_module.ts";
+export * from "./script_policy.ts";
+export * from "./script_worker.ts";

@@ -1,0 +1,155 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import type { Clock } from "@longrun/tasks/clock";
+import { Budget, LineSplitter, type OutputLimits } from "./_script_output.ts";
+import type { ScriptOutput } from "./procedure_topics.ts";
+
+/** What a script wrote, without the number of its procedure. */
+export type Output = Omit<ScriptOutput, "pid">;
+
+/** So many of the last lines of the errors are kept. */
+const LAST = 20;
+/** After the end of a process its pipes are read for so long. */
+const DRAIN = 500;
+
+/** Waits by a clock. */
+export function pause(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => void clock.setTimer(resolve, ms));
+}
+
+/** Reads what the process of a script writes, within bounds. */
+export class Pipes {
+  readonly lastErrors: string[] = [];
+  readonly #process: Deno.ChildProcess;
+  readonly #marker: string;
+  readonly #limits: Required<OutputLimits>;
+  readonly #clock: Clock;
+  readonly #onOutput: (output: Output) => void;
+  readonly #lines: Budget;
+  readonly #ends: Promise<void>[];
+  readonly #readers: ReadableStreamDefaultReader<Uint8Array>[] = [];
+  readonly #marks = { stdout: 0, stderr: 0 };
+  readonly #open = { stdout: true, stderr: true };
+  #dropped = 0;
+  #wanted = 0;
+  #onMarks: (() => void) | undefined;
+
+  constructor(
+    process: Deno.ChildProcess,
+    marker: string,
+    limits: Required<OutputLimits>,
+    clock: Clock,
+    onOutput: (output: Output) => void,
+  ) {
+    this.#process = process;
+    this.#marker = marker;
+    this.#limits = limits;
+    this.#clock = clock;
+    this.#onOutput = onOutput;
+    this.#lines = new Budget(
+      limits.linesPerSecond,
+      limits.burst,
+      () => clock.now(),
+    );
+    this.#ends = [this.#read("stdout"), this.#read("stderr")];
+  }
+
+  /** A line, if there are not too many. */
+  line(stream: Output["stream"], text: string): void {
+    if (stream === "stderr") {
+      this.lastErrors.push(text);
+      if (this.lastErrors.length > LAST) this.lastErrors.shift();
+    }
+    if (!this.#lines.take(1)) {
+      this.#dropped++;
+      return;
+    }
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    this.#onOutput({ stream, text, dropped });
+  }
+
+  /** Says what was dropped at the end. */
+  #tellDropped(): void {
+    if (this.#dropped === 0) return;
+    const dropped = this.#dropped;
+    this.#dropped = 0;
+    const text = `${dropped} lines were too many and are lost`;
+    this.#onOutput({ stream: "log", text, dropped });
+  }
+
+  /** Resolves when what was written before the end of a call has come. */
+  async callEnd(): Promise<void> {
+    this.#wanted++;
+    if (!this.#hasMarks()) {
+      await new Promise<void>((resolve) => {
+        // A script can close its standard output.
+        const cancel = this.#clock.setTimer(resolve, DRAIN);
+        this.#onMarks = () => {
+          cancel();
+          resolve();
+        };
+      });
+      this.#onMarks = undefined;
+    }
+    this.#tellDropped();
+  }
+
+  #hasMarks(): boolean {
+    return (["stdout", "stderr"] as const).every((name) =>
+      !this.#open[name] || this.#marks[name] >= this.#wanted
+    );
+  }
+
+  #checkMarks(): void {
+    if (this.#hasMarks()) this.#onMarks?.();
+  }
+
+  /** Reads what is left of a process that has ended. */
+  async drain(): Promise<void> {
+    let cancel = () => {};
+    // What the script has started may hold the pipes.
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.setTimer(resolve, DRAIN);
+    });
+    await Promise.race([Promise.all(this.#ends), late]);
+    cancel();
+    for (const reader of this.#readers) reader.cancel().catch(() => {});
+    await Promise.all(this.#ends);
+    this.#tellDropped();
+  }
+
+  async #read(name: "stdout" | "stderr"): Promise<void> {
+    const { bytesPerSecond, lineLength } = this.#limits;
+    const budget = new Budget(
+      bytesPerSecond,
+      bytesPerSecond,
+      () => this.#clock.now(),
+    );
+    const splitter = new LineSplitter(
+      lineLength,
+      this.#marker,
+      (text) => this.line(name, text),
+      () => {
+        this.#marks[name]++;
+        this.#checkMarks();
+      },
+    );
+    const reader = this.#process[name].getReader();
+    this.#readers.push(reader);
+    try {
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        splitter.push(value);
+        const ms = budget.spend(value.length);
+        if (ms > 0) await pause(this.#clock, ms);
+      }
+    } catch {
+      // A pipe that breaks has ended.
+    }
+    splitter.finish();
+    this.#open[name] = false;
+    this.#checkMarks();
+  }
+}

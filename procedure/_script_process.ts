@@ -1,0 +1,245 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import type { ChildSetup } from "./_script_messages.ts";
+import { decodeFrame, readFrames } from "./_script_messages.ts";
+import { locateChild } from "./_script_sources.ts";
+import type { ScriptGrants } from "./script_policy.ts";
+
+/** What is needed to start the process of a script. */
+export interface ProcessOptions {
+  readonly pid: number;
+  readonly roots: readonly string[];
+  readonly grants: ScriptGrants;
+  readonly configPath?: string | undefined;
+  readonly importMap?: string | undefined;
+  readonly denoDir?: string | undefined;
+  readonly cwd?: string | undefined;
+  readonly memory: number;
+}
+
+/** The heap is not all of a process: this much more it may have. */
+const BESIDE_THE_HEAP = 384;
+/** The first message holds a token and nothing else. */
+const GREETING_LIMIT = 256;
+/** How long whoever connects may take to say who it is, in milliseconds. */
+const GREETING_TIMEOUT = 2_000;
+
+const KINDS = ["read", "write", "net", "env", "run", "sys"] as const;
+
+function listOf(grant: readonly string[] | true | undefined) {
+  return grant === true || (grant !== undefined && grant.length > 0)
+    ? grant
+    : undefined;
+}
+
+/**
+ * The permissions of the Worker: what is granted and nothing else. What is
+ * imported is decided by those of the main thread.
+ */
+function workerPermissions(
+  grants: ScriptGrants,
+): ChildSetup["permissions"] {
+  const permissions: Record<string, boolean | readonly string[]> = {
+    ffi: false,
+    import: true,
+  };
+  for (const kind of KINDS) permissions[kind] = listOf(grants[kind]) ?? false;
+  return permissions;
+}
+
+function flag(kind: string, values: readonly string[] | true | undefined) {
+  if (values === undefined) return [];
+  // A comma would part a path in two, so it is written twice.
+  return values === true
+    ? [`--allow-${kind}`]
+    : [`--allow-${kind}=${
+      values.map((value) => value.replaceAll(",", ",,")).join(",")
+    }`];
+}
+
+function commandLine(
+  options: ProcessOptions,
+  modules: readonly string[],
+  port: number,
+): string[] {
+  const { grants, configPath, importMap, memory, roots } = options;
+  const net = listOf(grants.net);
+  return [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--no-lock",
+    "--no-check",
+    configPath === undefined ? "--no-config" : `--config=${configPath}`,
+    ...(importMap === undefined ? [] : [`--import-map=${importMap}`]),
+    "--unstable-worker-options",
+    `--v8-flags=--max-old-space-size=${memory}`,
+    // An address to import from is a way out for data, and so is its name.
+    ...(grants.import === true ? [] : ["--cached-only"]),
+    "--allow-import",
+    ...flag("read", [...modules, ...roots, ...(grants.read ?? [])]),
+    ...flag("net", net === true ? net : [`127.0.0.1:${port}`, ...(net ?? [])]),
+    ...flag("write", listOf(grants.write)),
+    ...flag("env", listOf(grants.env)),
+    ...flag("run", listOf(grants.run)),
+    ...flag("sys", listOf(grants.sys)),
+  ];
+}
+
+/** A variable of the environment, `undefined` where it may not be read. */
+function variable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where the cache of modules is: all that Deno wants of the environment. */
+function defaultDenoDir(): string | undefined {
+  const given = variable("DENO_DIR");
+  if (given !== undefined) return given;
+  const [base, rest] = Deno.build.os === "windows"
+    ? [variable("LOCALAPPDATA"), "deno"]
+    : Deno.build.os === "darwin"
+    ? [variable("HOME"), "Library/Caches/deno"]
+    : variable("XDG_CACHE_HOME") !== undefined
+    ? [variable("XDG_CACHE_HOME"), "deno"]
+    : [variable("HOME"), ".cache/deno"];
+  return base === undefined ? undefined : `${base}/${rest}`;
+}
+
+function environment(options: ProcessOptions): Record<string, string> {
+  const environment: Record<string, string> = {
+    NO_COLOR: "1",
+    DENO_NO_UPDATE_CHECK: "1",
+  };
+  const denoDir = options.denoDir ?? defaultDenoDir();
+  if (denoDir !== undefined) environment.DENO_DIR = denoDir;
+  const names = [...(options.grants.env ?? [])];
+  // Windows starts no program without it.
+  if (Deno.build.os === "windows") names.push("SystemRoot");
+  for (const name of names) {
+    const value = variable(name);
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}
+
+function secret(): string {
+  return crypto.randomUUID() + crypto.randomUUID();
+}
+
+/** The process of a script, before it is connected. */
+export interface Started {
+  readonly process: Deno.ChildProcess;
+  readonly marker: string;
+  /** Resolves when the child has connected. */
+  connect(): Promise<Deno.TcpConn>;
+  /** Stops to wait for the child. */
+  giveUp(): void;
+}
+
+async function isFromChild(
+  connection: Deno.TcpConn,
+  token: string,
+): Promise<boolean> {
+  const frames = readFrames(connection, GREETING_LIMIT);
+  const { value } = await frames.next();
+  if (value === undefined || value.cloned) return false;
+  const greeting = decodeFrame(value, undefined) as Record<string, unknown>;
+  return greeting?.type === "up" && greeting.token === token;
+}
+
+/**
+ * Waits for the one connection that knows the token. Any program of the
+ * machine could connect before.
+ */
+function acceptChild(
+  listener: Deno.TcpListener,
+  token: string,
+): Promise<Deno.TcpConn> {
+  const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();
+  const guests = new Set<Deno.TcpConn>();
+  const close = (connection: Deno.TcpConn) => {
+    try {
+      connection.close();
+    } catch {
+      // It is closed already.
+    }
+  };
+  const greet = async (connection: Deno.TcpConn) => {
+    guests.add(connection);
+    const timer = setTimeout(() => close(connection), GREETING_TIMEOUT);
+    try {
+      if (await isFromChild(connection, token)) {
+        guests.delete(connection);
+        connection.setNoDelay();
+        resolve(connection);
+        listener.close();
+      }
+    } catch {
+      // A stranger who says something else.
+    } finally {
+      clearTimeout(timer);
+      if (guests.delete(connection)) close(connection);
+    }
+  };
+  (async () => {
+    for await (const connection of listener) void greet(connection);
+    for (const guest of guests) close(guest);
+    reject(new Error("Nobody waits for the process any more"));
+  })().catch(reject);
+  return promise;
+}
+
+/** Starts the process of a script. Nothing of the script runs yet. */
+export async function startProcess(options: ProcessOptions): Promise<Started> {
+  const { entry, modules } = await locateChild();
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const token = secret();
+  const marker = `\u0000${secret()}`;
+  const setup: ChildSetup = {
+    port,
+    token,
+    marker,
+    pid: options.pid,
+    permissions: workerPermissions(options.grants),
+    unlimited: KINDS.filter((kind) => listOf(options.grants[kind]) === true),
+    residentLimit: options.memory + BESIDE_THE_HEAP,
+  };
+  let process: Deno.ChildProcess;
+  try {
+    process = new Deno.Command(Deno.execPath(), {
+      args: [...commandLine(options, modules, port), entry],
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      clearEnv: true,
+      env: environment(options),
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+  } catch (error) {
+    listener.close();
+    throw error;
+  }
+  const connected = acceptChild(listener, token);
+  connected.catch(() => {});
+  const input = new Blob([JSON.stringify(setup)]).stream();
+  input.pipeTo(process.stdin).catch(() => {
+    // It has ended already, as its status says.
+  });
+  return {
+    process,
+    marker,
+    connect: () => connected,
+    giveUp() {
+      try {
+        listener.close();
+      } catch {
+        // It is closed when the child has come.
+      }
+    },
+  };
+}

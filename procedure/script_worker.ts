@@ -1,0 +1,619 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * The process of one script, as its parent sees it.
+ *
+ * The process has two threads: one holds the connection to the parent and the
+ * signals, and the script runs in a Worker beside it. Whatever the script does,
+ * the process can be asked to end, and ended, and it leaves when its parent
+ * does.
+ *
+ * @module
+ */
+
+import { deserialize, serialize } from "node:v8";
+import { type Clock, systemClock } from "@longrun/tasks/clock";
+import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import { checkFiniteCount, checkName, checkString } from "./_arguments.ts";
+import {
+  type Cloner,
+  decodeFrame,
+  encodeFrame,
+  FRAME_LIMIT,
+  type FromRunner,
+  isPattern,
+  isScriptTopic,
+  readFrames,
+} from "./_script_messages.ts";
+import { readErrorValue } from "./_script_error_value.ts";
+import { Outbox } from "./_script_outbox.ts";
+import { Budget, OUTPUT_LIMITS, type OutputLimits } from "./_script_output.ts";
+import { type Output, pause, Pipes } from "./_script_pipes.ts";
+import { type Started, startProcess } from "./_script_process.ts";
+import { checkSpawnOptions, checkStopPolicy } from "./_script_options.ts";
+import type { ProcedureInput, ScriptContext } from "./procedure.ts";
+import { ProcedureError } from "./procedure_errors.ts";
+import { ScriptError } from "./script_error.ts";
+import type { ScriptEvent } from "./script_module.ts";
+import type { ScriptGrants } from "./script_policy.ts";
+
+export type { OutputLimits } from "./_script_output.ts";
+
+/** How long each stage of a stop may take. */
+export interface StopPolicy {
+  /**
+   * After the script was asked to end, in milliseconds; half of it when the
+   * script does not even look whether it was asked. Zero: it is not asked.
+   *
+   * @default {1_000}
+   */
+  abort?: number;
+  /**
+   * After SIGTERM, in milliseconds. Zero: it is not sent.
+   *
+   * @default {1_000}
+   */
+  term?: number;
+  /**
+   * After SIGKILL, in milliseconds. Zero: it is not sent.
+   *
+   * @default {2_000}
+   */
+  kill?: number;
+}
+
+/** What a script wrote, where, and how many lines were lost before it. */
+export type ScriptWorkerOutput = Output;
+
+/** Options of {@linkcode ScriptWorker.spawn}. */
+export interface ScriptWorkerOptions {
+  /** The number of the procedure. */
+  pid: number;
+  /**
+   * The folders whose modules may be imported: absolute paths. The script
+   * itself may not read what is in them.
+   */
+  roots: readonly string[];
+  /**
+   * What the script may do beside computing.
+   *
+   * @default {{}}
+   */
+  grants?: ScriptGrants;
+  /** The `deno.json` of the script: what its imports mean. */
+  configPath?: string;
+  /** An import map, a path or an address. */
+  importMap?: string;
+  /**
+   * Where Deno keeps the modules it has fetched.
+   *
+   * @default {the one of this process}
+   */
+  denoDir?: string;
+  /**
+   * The working directory.
+   *
+   * @default {the one of this process}
+   */
+  cwd?: string;
+  /**
+   * How long the process may take to come up, in milliseconds.
+   *
+   * @default {10_000}
+   */
+  startupTimeout?: number;
+  /**
+   * The heap that the script may have, in megabytes.
+   *
+   * @default {1_024}
+   */
+  memory?: number;
+  /** How it is stopped where {@linkcode ScriptWorker.stop} says nothing. */
+  stopPolicy?: StopPolicy;
+  /** How much it may write and publish. */
+  outputLimits?: OutputLimits;
+  /** Is called with what the script writes, line by line. */
+  onOutput?(output: ScriptWorkerOutput): void;
+  /** Is called with what the script publishes. */
+  onPublish?(topic: string, data: unknown): void;
+  /**
+   * Is called with the patterns of all subscriptions of the script whenever
+   * they change: only such events need be delivered.
+   */
+  onSubscribe?(patterns: readonly string[]): void;
+  /** Is told of what goes wrong. */
+  logger?: Logger;
+  /** Ends the start, and later the process. */
+  signal?: AbortSignal;
+  /** Measures the time. */
+  clock?: Clock;
+}
+
+/** How the process of a script has ended. */
+export interface ScriptExit {
+  /** Its exit code; beyond 128 if a signal has ended it. */
+  readonly code: number;
+  /** The signal that has ended it. */
+  readonly signal: string | null;
+  /** Why, for people, where that is known. */
+  readonly reason?: string;
+  /** What nobody in the script has caught. */
+  readonly error?: ScriptError;
+  /** The last lines that it wrote to its standard error. */
+  readonly lastErrors: readonly string[];
+}
+
+const CLONER: Cloner = { serialize, deserialize };
+
+interface Waiting<T> {
+  resolve(value: T): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * The process of one script.
+ *
+ * @example Usage
+ * ```ts
+ * import { procedureInput, ScriptWorker } from "@longrun/procedure";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeTextFile(
+ *   `${folder}/greet.ts`,
+ *   "export function main({ kwargs }) { console.log('Hello', kwargs.name); }",
+ * );
+ *
+ * const lines: string[] = [];
+ * await using worker = await ScriptWorker.spawn({
+ *   pid: 1,
+ *   roots: [folder],
+ *   onOutput: ({ text }) => lines.push(text),
+ * });
+ * await worker.load(`file://${folder}/greet.ts`);
+ * await worker.run("main", procedureInput({ name: "Ada" }), {
+ *   waitForQaReady: false,
+ * });
+ * assertEquals(lines, ["Hello Ada"]);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
+ */
+export class ScriptWorker implements AsyncDisposable {
+  /** Resolves when the process has ended, and all that it wrote has come. */
+  readonly exited: Promise<ScriptExit>;
+
+  readonly #options: ScriptWorkerOptions;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #process: Deno.ChildProcess;
+  readonly #connection: Deno.TcpConn;
+  readonly #outbox: Outbox;
+  readonly #pipes: Pipes;
+  readonly #events: Budget;
+  readonly #onAbort = (): void => void this.stop();
+  #loading: Waiting<readonly string[]> | undefined;
+  #names: readonly string[] | undefined;
+  #call: (Waiting<void> & { readonly id: number }) | undefined;
+  #calls = 0;
+  #reason: string | undefined;
+  #error: ScriptError | undefined;
+  #hasEnded = false;
+  #isStopping = false;
+  #hasNoticed = false;
+  #onNotice: (() => void) | undefined;
+
+  /** Use {@linkcode ScriptWorker.spawn}. */
+  private constructor(
+    options: ScriptWorkerOptions,
+    process: Deno.ChildProcess,
+    connection: Deno.TcpConn,
+    pipes: Pipes,
+  ) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#logger = options.logger ?? defaultLogger;
+    this.#process = process;
+    this.#connection = connection;
+    this.#outbox = new Outbox(connection, CLONER);
+    this.#pipes = pipes;
+    const rate = options.outputLimits?.eventsPerSecond ??
+      OUTPUT_LIMITS.eventsPerSecond;
+    this.#events = new Budget(rate, rate, () => this.#clock.now());
+    const listening = this.#listen();
+    this.exited = this.#watch(listening);
+    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /**
+   * Starts a process.
+   *
+   * @param options What it may, and who hears of it.
+   * @returns The process, once it is up. No script is loaded yet.
+   * @throws {ProcedureError} `"startup-failed"`.
+   */
+  static async spawn(options: ScriptWorkerOptions): Promise<ScriptWorker> {
+    checkSpawnOptions(options);
+    const { clock = systemClock, grants = {}, signal } = options;
+    const { startupTimeout = 10_000 } = options;
+    signal?.throwIfAborted();
+    let started: Started;
+    try {
+      started = await startProcess({
+        pid: options.pid,
+        roots: options.roots,
+        grants,
+        configPath: options.configPath,
+        importMap: options.importMap,
+        denoDir: options.denoDir,
+        cwd: options.cwd,
+        memory: options.memory ?? grants.memory ?? 1_024,
+      });
+    } catch (error) {
+      throw new ProcedureError(
+        "startup-failed",
+        `The process of procedure #${options.pid} could not be started`,
+        { cause: error },
+      );
+    }
+    const { process } = started;
+    const pipes = new Pipes(
+      process,
+      started.marker,
+      { ...OUTPUT_LIMITS, ...options.outputLimits },
+      clock,
+      (output) => {
+        try {
+          options.onOutput?.(output);
+        } catch (error) {
+          (options.logger ?? defaultLogger).error(
+            `The output of procedure #${options.pid} was not taken`,
+            { error },
+          );
+        }
+      },
+    );
+    const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();
+    const fail = (why: string, cause?: unknown) =>
+      reject(
+        new ProcedureError(
+          "startup-failed",
+          `The process of procedure #${options.pid} did not come up: ${why}`,
+          cause === undefined ? {} : { cause },
+        ),
+      );
+    const cancel = clock.setTimer(
+      () => fail(`it took longer than ${startupTimeout} ms`),
+      startupTimeout,
+    );
+    const onAbort = () => reject(signal?.reason);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
+    started.connect().then(resolve, (error) => fail("no connection", error));
+    process.status.then(async ({ code }) => {
+      await pipes.drain();
+      const lines = pipes.lastErrors.join("\n");
+      fail(`it ended with code ${code}`, new Error(lines));
+    });
+    try {
+      const connection = await promise;
+      return new ScriptWorker(options, process, connection, pipes);
+    } catch (error) {
+      started.giveUp();
+      started.connect().then((late) => late.close(), () => {});
+      kill(process, "SIGKILL");
+      await process.status;
+      await pipes.drain();
+      throw error;
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** The number that the process has for the system. */
+  get osPid(): number {
+    return this.#process.pid;
+  }
+
+  /**
+   * Imports the script. Its top level runs. Once for a process.
+   *
+   * @param url The address: `file://` and an absolute path.
+   * @returns The names of the functions that it exports.
+   * @throws {ScriptError} If it cannot be imported or throws.
+   */
+  load(url: string): Promise<readonly string[]> {
+    checkString("load script", "url", url);
+    if (new URL(url).protocol !== "file:") {
+      throw new TypeError(`Cannot load script as '${url}' is no file`);
+    }
+    if (this.#loading !== undefined || this.#names !== undefined) {
+      throw new TypeError("Cannot load script as this process has one already");
+    }
+    if (this.#hasEnded) return this.exited.then(() => this.#throwEnd());
+    const { promise, resolve, reject } = Promise.withResolvers<
+      readonly string[]
+    >();
+    this.#loading = { resolve, reject };
+    this.#outbox.command({ type: "load", url });
+    return promise;
+  }
+
+  /**
+   * Calls a function of the script. What it wrote and published until then has
+   * come when the call ends. One call at a time.
+   *
+   * @param fn The name of the function.
+   * @param input What it is called with.
+   * @param context What holds for the call.
+   * @throws {ScriptError} If it throws, or the process ends.
+   * @throws {ProcedureError} `"function-not-found"`.
+   * @throws {DOMException} An `AbortError` if the process is stopped.
+   */
+  async run(
+    fn: string,
+    input: ProcedureInput,
+    context: ScriptContext,
+  ): Promise<void> {
+    checkName("run script", "fn", fn);
+    if (this.#hasEnded) return await this.exited.then(() => this.#throwEnd());
+    if (this.#names === undefined) {
+      throw new TypeError("Cannot run script as none has been loaded");
+    }
+    if (this.#call !== undefined) {
+      throw new TypeError("Cannot run script as a call of it is under way");
+    }
+    if (!this.#names.includes(fn)) {
+      throw new ProcedureError(
+        "function-not-found",
+        `The script of procedure #${this.#options.pid} has no function '${fn}'`,
+      );
+    }
+    if (this.#isStopping) throw this.#abortError();
+    const id = ++this.#calls;
+    const { args, kwargs } = input;
+    const message = { type: "run", id, fn, args, kwargs, context };
+    const frame = encodeFrame(message, CLONER);
+    if (frame.length > FRAME_LIMIT) {
+      throw new RangeError(
+        `Cannot run script as its arguments have ${frame.length} bytes`,
+      );
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#call = { id, resolve, reject };
+    this.#outbox.frame(frame);
+    return await promise;
+  }
+
+  /**
+   * Hands an event of the bus to the script. When the script does not read fast
+   * enough it is lost, and the script can see how many were.
+   *
+   * @param event The event.
+   */
+  deliver(event: ScriptEvent): void {
+    if (!this.#hasEnded) this.#outbox.event(event);
+  }
+
+  /**
+   * Ends the process: asks the script, sends SIGTERM, sends SIGKILL.
+   *
+   * @param policy How long each stage may take.
+   * @returns `"unknown"` if it was not seen to end.
+   */
+  async stop(policy?: StopPolicy): Promise<"stopped" | "unknown"> {
+    checkStopPolicy(policy);
+    const { abort = 1_000, term = 1_000, kill: last = 2_000 } = {
+      ...this.#options.stopPolicy,
+      ...policy,
+    };
+    this.#isStopping = true;
+    if (!this.#hasEnded && abort > 0) {
+      this.#outbox.command({ type: "abort" });
+      await this.#isNoticed(abort / 2);
+      if (this.#hasNoticed) await this.#ends(abort / 2);
+    }
+    if (!this.#hasEnded && term > 0) {
+      kill(this.#process, "SIGTERM");
+      await this.#ends(term);
+    }
+    if (!this.#hasEnded && last > 0) {
+      kill(this.#process, "SIGKILL");
+      await this.#ends(last);
+    }
+    if (!this.#hasEnded) return "unknown";
+    await this.exited;
+    return "stopped";
+  }
+
+  /** Stops the process. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** Waits for the end, not longer than this. */
+  #ends(ms: number): Promise<void> {
+    return this.#unless(this.#process.status, ms);
+  }
+
+  /** Waits for the script to look whether it is to end; or for the end. */
+  #isNoticed(ms: number): Promise<void> {
+    if (this.#hasNoticed) return Promise.resolve();
+    const noticed = new Promise<void>((resolve) => this.#onNotice = resolve);
+    return this.#unless(Promise.race([noticed, this.#process.status]), ms);
+  }
+
+  async #unless(event: Promise<unknown>, ms: number): Promise<void> {
+    let cancel = () => {};
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#clock.setTimer(resolve, ms);
+    });
+    await Promise.race([event, late]);
+    cancel();
+  }
+
+  /** Takes the messages of the child, no faster than it may send them. */
+  async #listen(): Promise<void> {
+    try {
+      for await (const frame of readFrames(this.#connection)) {
+        const message = decodeFrame(frame, CLONER);
+        const isEvent = await this.#take(message as FromRunner);
+        const ms = isEvent ? this.#events.spend(1) : 0;
+        if (ms > 0 && !this.#isStopping) await pause(this.#clock, ms);
+      }
+    } catch (error) {
+      if (this.#hasEnded) return;
+      this.#reason ??= "it broke the protocol";
+      this.#logger.warn(
+        `The process of procedure #${this.#options.pid} said something odd`,
+        { error },
+      );
+      kill(this.#process, "SIGKILL");
+    }
+  }
+
+  /** Nothing in a message is believed. Returns whether it was an event. */
+  async #take(message: FromRunner): Promise<boolean> {
+    switch (message?.type) {
+      case "loaded": {
+        const { names } = message;
+        if (!Array.isArray(names)) break;
+        this.#names = Object.freeze(
+          names.slice(0, 1_000).filter((name) => typeof name === "string"),
+        );
+        this.#loading?.resolve(this.#names);
+        return false;
+      }
+      case "notLoaded":
+        this.#loading?.reject(this.#errorOf(message.error));
+        return false;
+      case "returned":
+      case "threw": {
+        const call = this.#call;
+        if (call === undefined || call.id !== message.id) return false;
+        await this.#pipes.callEnd();
+        this.#call = undefined;
+        if (message.type === "returned") call.resolve();
+        else call.reject(this.#errorOf(message.error));
+        return false;
+      }
+      case "log":
+        for (const line of String(message.text).split("\n")) {
+          this.#pipes.line("log", line.slice(0, 16_384));
+        }
+        return true;
+      case "publish":
+        if (!isScriptTopic(message.topic)) break;
+        this.#tell(() =>
+          this.#options.onPublish?.(message.topic, message.data)
+        );
+        return true;
+      case "subscribe": {
+        const { patterns } = message;
+        if (!Array.isArray(patterns) || !patterns.every(isPattern)) break;
+        this.#tell(() => this.#options.onSubscribe?.(Object.freeze(patterns)));
+        return true;
+      }
+      case "noticed":
+        this.#hasNoticed = true;
+        this.#onNotice?.();
+        return false;
+      case "gone":
+        this.#reason = String(message.reason).slice(0, 1_000);
+        if (message.error !== undefined) {
+          this.#error = this.#errorOf(message.error);
+        }
+        return false;
+    }
+    throw new TypeError(`Nobody knows a message '${String(message?.type)}'`);
+  }
+
+  #errorOf(value: unknown): ScriptError {
+    return new ScriptError(readErrorValue(value));
+  }
+
+  #tell(callback: () => void): void {
+    try {
+      callback();
+    } catch (error) {
+      this.#logger.error(
+        `What procedure #${this.#options.pid} published was not taken`,
+        { error },
+      );
+    }
+  }
+
+  async #watch(listening: Promise<void>): Promise<ScriptExit> {
+    const { code, signal } = await this.#process.status;
+    this.#hasEnded = true;
+    this.#onNotice?.();
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#outbox.close();
+    await this.#pipes.drain();
+    // What the child had sent can still be read.
+    await this.#unless(listening, 500);
+    try {
+      this.#connection.close();
+    } catch {
+      // It is closed already.
+    }
+    await listening;
+    const { lastErrors } = this.#pipes;
+    const reason = this.#reason ?? guessReason(code, signal, lastErrors);
+    const error = this.#error;
+    const exit: ScriptExit = Object.freeze({
+      code,
+      signal,
+      ...(reason === undefined ? {} : { reason }),
+      ...(error === undefined ? {} : { error }),
+      lastErrors: Object.freeze([...lastErrors]),
+    });
+    this.#reason = reason;
+    for (const waiting of [this.#loading, this.#call]) {
+      waiting?.reject(this.#endError());
+    }
+    this.#call = undefined;
+    return exit;
+  }
+
+  #throwEnd(): never {
+    throw this.#endError();
+  }
+
+  #endError(): unknown {
+    if (this.#isStopping) return this.#abortError();
+    if (this.#error !== undefined) return this.#error;
+    const message = `The process of the script has ended: ${
+      this.#reason ?? "nobody knows why"
+    }`;
+    return new ScriptError({ name: "Error", message, stack: message });
+  }
+
+  #abortError(): DOMException {
+    return new DOMException(
+      `Procedure #${this.#options.pid} is stopped`,
+      "AbortError",
+    );
+  }
+}
+
+function kill(process: Deno.ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
+  try {
+    process.kill(signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+function guessReason(
+  code: number,
+  signal: string | null,
+  lastErrors: readonly string[],
+): string | undefined {
+  if (lastErrors.some((line) => /JavaScript.*out of memory/.test(line))) {
+    return "out of memory";
+  }
+  if (signal !== null) return `it was ended by ${signal}`;
+  if (code === 143) return "it was ended by SIGTERM";
+  return code === 0 ? undefined : `it ended with code ${code}`;
+}
