@@ -190,3 +190,30 @@ export function checkCommon(
     clock,
   );
 }
+
+/** Checks an object whose values are texts. */
+export function checkRecord(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(
+    typeof value === "object" && value !== null &&
+      Object.values(value).every((each) => typeof each === "string"),
+    action,
+    name,
+    "an object of strings",
+    value,
+  );
+}
+
+/** Checks the logger. */
+export function checkLogger(action: string, value: unknown): void {
+  checkType(
+    hasMethods(value, ["debug", "info", "warn", "error"]),
+    action,
+    "logger",
+    "a Logger",
+    value,
+  );
+}

@@ -7,6 +7,8 @@
  */
 
 export * from "./activity.ts";
+export * from "./environment_manager.ts";
+export * from "./git_manager.ts";
 export * from "./procedure.ts";
 export * from "./procedure_errors.ts";
 export * from "./procedure_service.ts";

@@ -1,0 +1,108 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { join } from "node:path";
+import { pickEnv } from "./_cache_directory.ts";
+import { presentable } from "./_git_address.ts";
+import { runProgram } from "./_program.ts";
+import { ProcedureError } from "./procedure_errors.ts";
+
+/** What an installation is made with. */
+export interface DenoInstallOptions {
+  deno: string;
+  env: Readonly<Record<string, string>>;
+}
+
+/** Where an installation goes, and what ends it. */
+export interface DenoInstallTarget {
+  folder: string;
+  denoDir: string;
+  signal: AbortSignal;
+}
+
+const INHERITED = [
+  "ALL_PROXY",
+  "DENO_CERT",
+  "DENO_TLS_CA_STORE",
+  "HTTPS_PROXY",
+  "HTTP_PROXY",
+  "JSR_URL",
+  "NO_PROXY",
+  "NPM_CONFIG_REGISTRY",
+  "PATH",
+  "SystemRoot",
+  "TMPDIR",
+  "all_proxy",
+  "http_proxy",
+  "https_proxy",
+  "no_proxy",
+];
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The configuration of Deno in a folder. */
+export async function configIn(folder: string): Promise<string | undefined> {
+  for (const name of ["deno.json", "deno.jsonc"]) {
+    const path = join(folder, name);
+    if (await isFile(path)) return path;
+  }
+  return undefined;
+}
+
+/**
+ * Downloads what a folder names, and runs none of it.
+ *
+ * @throws {ProcedureError} `"environment-failed"`.
+ * @throws {AbortSignal["reason"]} If the signal aborts first.
+ */
+export async function denoInstall(
+  target: DenoInstallTarget,
+  options: DenoInstallOptions,
+): Promise<void> {
+  const { folder, denoDir, signal } = target;
+  const { deno } = options;
+  const config = await configIn(folder);
+  if (config === undefined && !await isFile(join(folder, "package.json"))) {
+    return;
+  }
+  const lock = join(folder, "deno.lock");
+  const args = [
+    "install",
+    "--no-prompt",
+    // The configuration could allow scripts of packages, and the folder itself
+    // is one. A name that nobody can foresee allows none.
+    `--allow-scripts=npm:none-${crypto.randomUUID()}`,
+    // The configuration could name a lock anywhere.
+    `--lock=${lock}`,
+    ...(config === undefined ? [] : [`--config=${config}`]),
+    ...(await isFile(lock) ? ["--frozen"] : []),
+  ];
+  // Little of this process's: the `.npmrc` of a repository can send variables
+  // to wherever it likes.
+  const env = {
+    ...pickEnv(INHERITED),
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+    ...options.env,
+    DENO_DIR: denoDir,
+  };
+  let result;
+  try {
+    const limits = { cwd: folder, env, timeout: Infinity, signal };
+    result = await runProgram(deno, args, limits);
+  } catch (error) {
+    signal.throwIfAborted();
+    const message = `The installation failed: '${deno}' cannot be run`;
+    throw new ProcedureError("environment-failed", message, { cause: error });
+  }
+  if (result.code === 0) return;
+  const why = presentable(result.stderr) || `code ${result.code}`;
+  const message = `The installation failed: ${why}`;
+  throw new ProcedureError("environment-failed", message);
+}

@@ -1,0 +1,448 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { CancelScope, onAbort, sleep } from "@longrun/tasks/cancellation";
+import type { Clock } from "@longrun/tasks/clock";
+import type { Logger } from "@longrun/tasks/logger";
+import { join } from "node:path";
+import { FileLock } from "./_file_lock.ts";
+import { sizeOfTree } from "./_file_tree.ts";
+import { ProcedureError } from "./procedure_errors.ts";
+
+/** What a {@linkcode FolderCache} is made of. */
+export interface FolderCacheOptions {
+  /** Where the folders are. */
+  directory: string;
+  /** How many bytes they may take together. */
+  sizeLimit: number;
+  /** What a folder holds, for messages. */
+  what: string;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** Fills a folder, which is empty. Everything in it is removed if it fails. */
+export type BuildFolder = (
+  folder: string,
+  signal: AbortSignal,
+) => Promise<void>;
+
+/** A folder of the cache that is in use. */
+export interface HeldFolder {
+  readonly folder: string;
+  /** Ends the use. Later calls do nothing. */
+  release(): void;
+}
+
+/** A folder of the cache. */
+export interface CachedFolder {
+  readonly key: string;
+  readonly folder: string;
+  /** In bytes. */
+  readonly size: number;
+  /** When it was taken or released last, in milliseconds since the epoch. */
+  readonly usedAt: number;
+  /** Whether somebody in this process uses it. */
+  readonly inUse: boolean;
+}
+
+interface Resident {
+  users: number;
+  readonly lock: FileLock;
+}
+
+interface FolderWait {
+  resolve(held: HeldFolder): void;
+  reject(reason: unknown): void;
+}
+
+interface Flight {
+  readonly waits: Set<FolderWait>;
+  readonly scope: CancelScope;
+}
+
+/** How often a lock that another process has is tried again. */
+const LOCK_INTERVAL = 50;
+const RECORD = "entry.json";
+/** Comes between the key and the random name of a folder that is no hit. */
+const SEPARATOR = "+";
+
+/**
+ * Folders that take long to build, each under a key that says all that is in
+ * it.
+ *
+ * A folder is built elsewhere and renamed, so that what is there is whole. All
+ * who ask meanwhile, in whatever process, wait for the same build. It is
+ * aborted when none of them waits any more; a failure is told to those who wait
+ * and is forgotten.
+ *
+ * In front of every folder is a {@linkcode FileLock}: exclusive for whoever
+ * builds or removes it, shared by those who use it.
+ */
+export class FolderCache {
+  readonly #directory: string;
+  readonly #sizeLimit: number;
+  readonly #what: string;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #residents: Map<string, Resident> = new Map();
+  readonly #flights: Map<string, Flight> = new Map();
+  readonly #work: Set<Promise<void>> = new Set();
+  #prepared: Promise<void> | undefined = undefined;
+  #eviction: Promise<void> | undefined = undefined;
+  #isTooLarge = false;
+  #isClosed = false;
+
+  constructor(options: FolderCacheOptions) {
+    this.#directory = options.directory;
+    this.#sizeLimit = options.sizeLimit;
+    this.#what = options.what;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+  }
+
+  /**
+   * Takes a folder into use, and builds it first where it is not there.
+   *
+   * @throws {ProcedureError} `"closed"`.
+   * @throws {AbortSignal["reason"]} If the signal aborts first.
+   * @throws What the build throws.
+   */
+  acquire(
+    key: string,
+    build: BuildFolder,
+    signal?: AbortSignal,
+  ): Promise<HeldFolder> {
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#isClosed) return Promise.reject(this.#closedError());
+    const resident = this.#residents.get(key);
+    if (resident !== undefined) {
+      return Promise.resolve(this.#hold(key, resident));
+    }
+    const flight = this.#flights.get(key) ?? this.#start(key, build);
+    return new Promise((resolve, reject) => {
+      let forget = (): void => {};
+      const wait: FolderWait = {
+        resolve: (held) => {
+          forget();
+          resolve(held);
+        },
+        reject: (reason) => {
+          forget();
+          reject(reason);
+        },
+      };
+      flight.waits.add(wait);
+      if (signal === undefined) return;
+      forget = onAbort(signal, (reason) => {
+        flight.waits.delete(wait);
+        reject(reason);
+        if (flight.waits.size === 0) this.#abandon(key, flight, reason);
+      });
+    });
+  }
+
+  /**
+   * Removes a folder.
+   *
+   * @returns `false` if somebody uses it, or builds it.
+   */
+  async remove(key: string): Promise<boolean> {
+    if (this.#residents.has(key) || this.#flights.has(key)) return false;
+    await this.#prepare();
+    const lock = await FileLock.take(this.#lockOf(key), "exclusive");
+    if (lock === undefined) return false;
+    try {
+      const gone = this.#aside(key);
+      await Deno.rename(this.#folderOf(key), gone);
+      await this.#discard(gone);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    } finally {
+      await lock.remove();
+    }
+    return true;
+  }
+
+  /** All folders, the one that was used least recently first. */
+  async list(): Promise<readonly CachedFolder[]> {
+    await this.#prepare();
+    const folders: CachedFolder[] = [];
+    for await (const { name, isDirectory } of Deno.readDir(this.#directory)) {
+      if (!isDirectory || name.includes(SEPARATOR)) continue;
+      const found = await this.#describe(name);
+      if (found !== undefined) folders.push(found);
+    }
+    return folders.sort((one, other) => one.usedAt - other.usedAt);
+  }
+
+  /** Aborts all builds, and waits until all work has ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const [key, flight] of [...this.#flights]) {
+      const reason = this.#closedError();
+      for (const wait of flight.waits) wait.reject(reason);
+      flight.waits.clear();
+      this.#abandon(key, flight, reason);
+    }
+    while (this.#work.size > 0) await Promise.all(this.#work);
+  }
+
+  #closedError(): ProcedureError {
+    return new ProcedureError("closed", `The ${this.#what}s are closed`);
+  }
+
+  #folderOf(key: string): string {
+    return join(this.#directory, key);
+  }
+
+  #lockOf(key: string): string {
+    return join(this.#directory, `${key}.lock`);
+  }
+
+  #aside(key: string): string {
+    return this.#folderOf(`${key}${SEPARATOR}${crypto.randomUUID()}`);
+  }
+
+  #hold(key: string, resident: Resident): HeldFolder {
+    resident.users++;
+    let isReleased = false;
+    return {
+      folder: this.#folderOf(key),
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        if (--resident.users === 0) this.#leave(key, resident);
+      },
+    };
+  }
+
+  #leave(key: string, resident: Resident): void {
+    this.#residents.delete(key);
+    touch(this.#lockOf(key));
+    resident.lock.release();
+    if (this.#isTooLarge && !this.#isClosed) this.#track(this.#evict());
+  }
+
+  /** Keeps work that nobody waits for until it has ended. It never fails. */
+  #track(work: Promise<void>): void {
+    this.#work.add(work);
+    work.then(() => this.#work.delete(work));
+  }
+
+  #start(key: string, build: BuildFolder): Flight {
+    const flight = { waits: new Set<FolderWait>(), scope: new CancelScope() };
+    this.#flights.set(key, flight);
+    this.#track(this.#fly(key, flight, build));
+    return flight;
+  }
+
+  #abandon(key: string, flight: Flight, reason: unknown): void {
+    if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    flight.scope.abort(reason);
+  }
+
+  async #fly(key: string, flight: Flight, build: BuildFolder): Promise<void> {
+    try {
+      const lock = await this.#obtain(key, build, flight.scope.signal);
+      if (flight.waits.size === 0) return lock.release();
+      const resident = { users: 0, lock };
+      this.#residents.set(key, resident);
+      for (const wait of flight.waits) wait.resolve(this.#hold(key, resident));
+    } catch (error) {
+      for (const wait of flight.waits) wait.reject(error);
+    } finally {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key);
+    }
+  }
+
+  /** Gets a shared lock on a folder that is there. */
+  async #obtain(
+    key: string,
+    build: BuildFolder,
+    signal: AbortSignal,
+  ): Promise<FileLock> {
+    await this.#prepare();
+    const path = this.#lockOf(key);
+    for (;;) {
+      signal.throwIfAborted();
+      const shared = await FileLock.take(path, "shared");
+      if (shared !== undefined) {
+        if (await this.#isThere(key)) {
+          touch(path);
+          return shared;
+        }
+        shared.release();
+      }
+      const exclusive = await FileLock.take(path, "exclusive");
+      if (exclusive !== undefined) {
+        const kept = await this.#settle(key, build, exclusive, signal);
+        if (kept !== undefined) return kept;
+      }
+      await sleep(LOCK_INTERVAL, { signal, clock: this.#clock });
+    }
+  }
+
+  /** Sees to it that the folder is there, as the only one who may. */
+  async #settle(
+    key: string,
+    build: BuildFolder,
+    lock: FileLock,
+    signal: AbortSignal,
+  ): Promise<FileLock | undefined> {
+    try {
+      if (!await this.#isThere(key)) await this.#build(key, build, signal);
+      if (await lock.share() && await this.#isThere(key)) return lock;
+    } catch (error) {
+      await lock.remove();
+      throw error;
+    }
+    lock.release();
+    return undefined;
+  }
+
+  async #build(
+    key: string,
+    build: BuildFolder,
+    signal: AbortSignal,
+  ): Promise<void> {
+    await this.#sweep(key);
+    const folder = this.#aside(key);
+    await Deno.mkdir(folder, { mode: 0o700 });
+    try {
+      await build(folder, signal);
+      signal.throwIfAborted();
+      const record = { size: await sizeOfTree(folder) };
+      await Deno.writeTextFile(join(folder, RECORD), JSON.stringify(record));
+      // What is there has no record, or it would be a hit.
+      await this.#discard(this.#folderOf(key));
+      await Deno.rename(folder, this.#folderOf(key));
+    } catch (error) {
+      await this.#discard(folder);
+      throw error;
+    }
+    await this.#evict();
+  }
+
+  async #isThere(key: string): Promise<boolean> {
+    return await this.#sizeOf(key) !== undefined;
+  }
+
+  async #sizeOf(key: string): Promise<number | undefined> {
+    try {
+      const path = join(this.#folderOf(key), RECORD);
+      const { size } = JSON.parse(await Deno.readTextFile(path));
+      return typeof size === "number" ? size : undefined;
+    } catch (error) {
+      if (
+        error instanceof Deno.errors.NotFound || error instanceof SyntaxError
+      ) return undefined;
+      throw error;
+    }
+  }
+
+  async #describe(key: string): Promise<CachedFolder | undefined> {
+    const size = await this.#sizeOf(key);
+    if (size === undefined) return undefined;
+    return {
+      key,
+      folder: this.#folderOf(key),
+      size,
+      usedAt: await timeOf(this.#lockOf(key)),
+      inUse: this.#residents.has(key),
+    };
+  }
+
+  /** Makes the directory and removes what crashes have left, once. */
+  #prepare(): Promise<void> {
+    if (this.#prepared === undefined) {
+      const prepared = (async () => {
+        await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
+        await this.#sweepAll();
+      })();
+      this.#prepared = prepared;
+      prepared.catch(() => this.#prepared = undefined);
+    }
+    return this.#prepared;
+  }
+
+  async #sweepAll(): Promise<void> {
+    const keys = new Set<string>();
+    for await (const { name } of Deno.readDir(this.#directory)) {
+      const end = name.indexOf(SEPARATOR);
+      if (end !== -1) keys.add(name.slice(0, end));
+    }
+    for (const key of keys) {
+      const lock = await FileLock.take(this.#lockOf(key), "exclusive");
+      if (lock === undefined) continue;
+      await this.#sweep(key);
+      await (await this.#isThere(key) ? lock.release() : lock.remove());
+    }
+  }
+
+  /** Removes half-built folders. Only for whoever has the exclusive lock. */
+  async #sweep(key: string): Promise<void> {
+    for await (const { name } of Deno.readDir(this.#directory)) {
+      if (name.startsWith(key + SEPARATOR)) {
+        await this.#discard(this.#folderOf(name));
+      }
+    }
+  }
+
+  async #discard(folder: string): Promise<void> {
+    try {
+      await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      this.#logger.warn(
+        `A folder of the ${this.#what}s could not be removed; it is tried again later`,
+        { folder, error },
+      );
+    }
+  }
+
+  /** Removes folders until the rest is small enough, one call at a time. */
+  async #evict(): Promise<void> {
+    while (this.#eviction !== undefined) await this.#eviction;
+    const eviction = this.#evictNow();
+    this.#eviction = eviction;
+    await eviction;
+    this.#eviction = undefined;
+  }
+
+  async #evictNow(): Promise<void> {
+    try {
+      if (this.#sizeLimit === Infinity) return;
+      const folders = await this.list();
+      let total = folders.reduce((sum, { size }) => sum + size, 0);
+      for (const { key, size } of folders) {
+        if (total <= this.#sizeLimit) break;
+        if (!await this.remove(key)) continue;
+        total -= size;
+        this.#logger.debug(`A ${this.#what} was removed to make room`, { key });
+      }
+      this.#isTooLarge = total > this.#sizeLimit;
+    } catch (error) {
+      this.#logger.warn(`No ${this.#what} could be removed to make room`, {
+        error,
+      });
+    }
+  }
+}
+
+/** Notes that a folder is used now. */
+function touch(path: string): void {
+  const now = new Date();
+  try {
+    Deno.utimeSync(path, now, now);
+  } catch {
+    // Then it counts as used less recently than it was.
+  }
+}
+
+async function timeOf(path: string): Promise<number> {
+  try {
+    return (await Deno.stat(path)).mtime?.getTime() ?? 0;
+  } catch {
+    return 0;
+  }
+}
