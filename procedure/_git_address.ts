@@ -63,12 +63,12 @@ function readAddress(repo: string): RepositoryAddress {
     );
   }
   const authority = match[2] ?? "";
+  const host = authority.slice(authority.lastIndexOf("@") + 1);
   if (protocol === "file") {
     if (authority !== "") refuse("repository", "a file is on no other host");
-  } else if (!/^(?:[\w.~%!$&'()*+,;=:-]+@)?[A-Za-z0-9[]/.test(authority)) {
+  } else if (!/^[A-Za-z0-9[]/.test(host) || /^[-%]/.test(authority)) {
     refuse("repository", "its address has no host");
   }
-  if (/^[-%]/.test(authority)) refuse("repository", "it is an option of git");
   return { protocol, path: trimPath(match[3] ?? "") };
 }
 
