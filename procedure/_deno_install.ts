@@ -29,6 +29,8 @@ const INHERITED = [
   "NO_PROXY",
   "NPM_CONFIG_REGISTRY",
   "PATH",
+  "SSL_CERT_DIR",
+  "SSL_CERT_FILE",
   "SystemRoot",
   "TMPDIR",
   "all_proxy",
@@ -55,6 +57,59 @@ export async function configIn(folder: string): Promise<string | undefined> {
   return undefined;
 }
 
+function lockIn(folder: string): string {
+  return join(folder, "deno.lock");
+}
+
+const NO_CONFIG = "--no-config";
+
+/** What a command of Deno is told of the configuration in a folder. */
+async function configFlags(folder: string): Promise<string[]> {
+  const config = await configIn(folder);
+  if (config !== undefined) return [`--config=${config}`];
+  // It is found without being told, and only then.
+  if (await isFile(join(folder, "package.json"))) return [];
+  return [NO_CONFIG];
+}
+
+/** The flags that every command of Deno needs that sees such a folder. */
+async function folderFlags(folder: string): Promise<string[]> {
+  return [
+    ...await configFlags(folder),
+    // The configuration could name a lock anywhere.
+    `--lock=${lockIn(folder)}`,
+    // The configuration could allow scripts of packages, and the folder itself
+    // is one. A name that nobody can foresee allows none.
+    `--allow-scripts=npm:none-${crypto.randomUUID()}`,
+  ];
+}
+
+/** The flags of a `deno run` that takes all from the environment. */
+export async function runFlags(folder: string): Promise<readonly string[]> {
+  const flags = await folderFlags(folder);
+  const isLocked = await isFile(lockIn(folder));
+  return [
+    ...flags.filter((flag) => isLocked || !flag.startsWith("--lock=")),
+    isLocked ? "--frozen" : "--no-lock",
+    "--cached-only",
+  ];
+}
+
+/** The variables of a `deno run` that takes all from the environment. */
+export function runEnv(
+  denoDir: string,
+  env: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  // What was downloaded is kept under the address that it came from.
+  const names = ["JSR_URL", "NPM_CONFIG_REGISTRY"];
+  const given = Object.entries(env).filter(([name]) => names.includes(name));
+  return {
+    ...pickEnv(names),
+    ...Object.fromEntries(given),
+    DENO_DIR: denoDir,
+  };
+}
+
 /**
  * Downloads what a folder names, and runs none of it.
  *
@@ -67,25 +122,20 @@ export async function denoInstall(
 ): Promise<void> {
   const { folder, denoDir, signal } = target;
   const { deno } = options;
-  const config = await configIn(folder);
-  if (config === undefined && !await isFile(join(folder, "package.json"))) {
-    return;
-  }
-  const lock = join(folder, "deno.lock");
+  const config = await configFlags(folder);
+  if (config.includes(NO_CONFIG)) return;
+  const isLocked = await isFile(lockIn(folder));
   const args = [
     "install",
     "--no-prompt",
-    // The configuration could allow scripts of packages, and the folder itself
-    // is one. A name that nobody can foresee allows none.
-    `--allow-scripts=npm:none-${crypto.randomUUID()}`,
-    // The configuration could name a lock anywhere.
-    `--lock=${lock}`,
-    ...(config === undefined ? [] : [`--config=${config}`]),
-    ...(await isFile(lock) ? ["--frozen"] : []),
+    ...await folderFlags(folder),
+    ...(isLocked ? ["--frozen"] : []),
   ];
   // Little of this process's: the `.npmrc` of a repository can send variables
   // to wherever it likes.
   const env = {
+    // As git, it trusts whom the system trusts.
+    DENO_TLS_CA_STORE: "mozilla,system",
     ...pickEnv(INHERITED),
     DENO_NO_UPDATE_CHECK: "1",
     NO_COLOR: "1",

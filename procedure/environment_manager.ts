@@ -21,7 +21,7 @@ import {
   checkType,
 } from "./_arguments.ts";
 import { cacheDirectory } from "./_cache_directory.ts";
-import { configIn, denoInstall } from "./_deno_install.ts";
+import { configIn, denoInstall, runEnv, runFlags } from "./_deno_install.ts";
 import { copyTree } from "./_file_tree.ts";
 import { FolderCache } from "./_folder_cache.ts";
 import { commitOf, keyOf } from "./_git_address.ts";
@@ -114,6 +114,18 @@ export interface Environment extends Disposable {
   readonly configPath?: string;
   /** What `DENO_DIR` has to be for whoever runs a script of it. */
   readonly denoDir: string;
+  /**
+   * The flags of a `deno run` of a script of it: its configuration and its
+   * lock, nothing from the network, no scripts of packages. Without them
+   * `deno run` runs those scripts where the repository allows it, and no
+   * permission holds for them.
+   */
+  readonly flags: readonly string[];
+  /**
+   * What a `deno run` of a script of it needs in its environment: `DENO_DIR`,
+   * and the registry where it is not the usual one.
+   */
+  readonly env: Readonly<Record<string, string>>;
   /** Ends the use. Later calls do nothing. */
   release(): void;
 }
@@ -168,6 +180,7 @@ export interface EnvironmentInfo {
 export class EnvironmentManager implements AsyncDisposable {
   readonly #git: EnvironmentManagerOptions["git"];
   readonly #install: Install;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #timeout: number;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -216,6 +229,7 @@ export class EnvironmentManager implements AsyncDisposable {
     checkFunction(action, "install", install);
     this.#git = git;
     this.#install = install;
+    this.#env = made.env;
     this.#timeout = timeout;
     this.#clock = clock;
     this.#logger = logger;
@@ -255,12 +269,15 @@ export class EnvironmentManager implements AsyncDisposable {
     const release = (): void => held.release();
     try {
       const directory = join(held.folder, "files");
+      const denoDir = join(held.folder, "deno_dir");
       const configPath = await configIn(directory);
       return {
         id: commit,
         directory,
         ...(configPath === undefined ? {} : { configPath }),
-        denoDir: join(held.folder, "deno_dir"),
+        denoDir,
+        flags: await runFlags(directory),
+        env: runEnv(denoDir, this.#env),
         release,
         [Symbol.dispose]: release,
       };
