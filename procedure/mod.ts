@@ -13,6 +13,7 @@ export * from "./procedure.ts";
 export * from "./procedure_errors.ts";
 export * from "./procedure_service.ts";
 export * from "./procedure_state.ts";
+export * from "./procedure_store.ts";
 export * from "./procedure_topics.ts";
 export * from "./script.ts";
 export * from "./script_error.ts";

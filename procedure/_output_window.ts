@@ -1,0 +1,79 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { checkFiniteCount, checkOptions } from "./_arguments.ts";
+import type { OutputOptions, StoredOutput } from "./procedure_service.ts";
+import type { NewOutput } from "./procedure_store.ts";
+
+/**
+ * Lines with the number of those that are missing before the first. A reader
+ * that has come as far as `after` is told of them where they would have been.
+ */
+export function tellGap(
+  lines: readonly StoredOutput[],
+  after: number,
+): readonly StoredOutput[] {
+  const [first, ...others] = lines;
+  if (first === undefined) return lines;
+  const missing = first.line - after - 1;
+  if (missing <= 0) return lines;
+  return [
+    Object.freeze({ ...first, dropped: first.dropped + missing }),
+    ...others,
+  ];
+}
+
+/** A line with its number, and with nothing else that it may bear. */
+export function numbered(output: NewOutput, line: number): StoredOutput {
+  const { pid, stream, text, dropped, time } = output;
+  return Object.freeze({ pid, line, time, stream, text, dropped });
+}
+
+/** The newest lines of a procedure. */
+export class OutputWindow {
+  readonly #most: number;
+  readonly #lines: StoredOutput[] = [];
+  /** How many at the front are gone already. */
+  #gone = 0;
+  #last: number;
+
+  constructor(most: number, last = 0) {
+    this.#most = most;
+    this.#last = last;
+  }
+
+  append(output: NewOutput): StoredOutput {
+    const stored = numbered(output, ++this.#last);
+    this.#lines.push(stored);
+    if (this.#lines.length - this.#gone > this.#most) this.#gone++;
+    if (this.#gone > this.#most) {
+      this.#lines.splice(0, this.#gone);
+      this.#gone = 0;
+    }
+    return stored;
+  }
+
+  read(after: number, limit: number): readonly StoredOutput[] {
+    const first = this.#last - (this.#lines.length - this.#gone) + 1;
+    const start = this.#gone + Math.max(0, after + 1 - first);
+    return tellGap(this.#lines.slice(start, start + limit), after);
+  }
+}
+
+/**
+ * Reads the options of {@linkcode ProcedureStore.output}.
+ *
+ * @param options The options.
+ * @returns The options with their defaults.
+ * @throws {TypeError} If an option is of the wrong type.
+ * @throws {RangeError} If one is not an integer, or too small.
+ */
+export function readOutputOptions(
+  options: OutputOptions,
+): Required<OutputOptions> {
+  const doing = "read output";
+  checkOptions(doing, options);
+  const { after = 0, limit = 1_000 } = options;
+  checkFiniteCount(doing, "after", after, 0);
+  checkFiniteCount(doing, "limit", limit, 1);
+  return { after, limit };
+}
