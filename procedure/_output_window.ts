@@ -1,31 +1,51 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { checkFiniteCount, checkOptions } from "./_arguments.ts";
+import {
+  checkFiniteCount,
+  checkOptions,
+  checkString,
+  checkType,
+} from "./_arguments.ts";
 import type { OutputOptions, StoredOutput } from "./procedure_service.ts";
 import type { NewOutput } from "./procedure_store.ts";
 
 /**
- * Lines with the number of those that are missing before the first. A reader
- * that has come as far as `after` is told of them where they would have been.
+ * Lines with the number of those that are missing, before the line that follows
+ * them. `after` is how far the reader has come.
  */
 export function tellGap(
   lines: readonly StoredOutput[],
   after: number,
 ): readonly StoredOutput[] {
-  const [first, ...others] = lines;
-  if (first === undefined) return lines;
-  const missing = first.line - after - 1;
-  if (missing <= 0) return lines;
-  return [
-    Object.freeze({ ...first, dropped: first.dropped + missing }),
-    ...others,
-  ];
+  let last = after;
+  return lines.map((line) => {
+    const missing = line.line - last - 1;
+    last = line.line;
+    if (missing <= 0) return line;
+    return Object.freeze({ ...line, dropped: line.dropped + missing });
+  });
 }
 
-/** A line with its number, and with nothing else that it may bear. */
+/**
+ * A line with its number, and with nothing else that it may bear.
+ *
+ * @throws {TypeError} If it is no line: nothing of it could be kept.
+ */
 export function numbered(output: NewOutput, line: number): StoredOutput {
+  const doing = "append output";
   const { pid, stream, text, dropped, time } = output;
-  return Object.freeze({ pid, line, time, stream, text, dropped });
+  checkString(doing, "stream", stream);
+  checkString(doing, "text", text);
+  checkFiniteCount(doing, "dropped", dropped, 0);
+  checkType(Number.isFinite(time), doing, "time", "a finite number", time);
+  return Object.freeze({
+    pid,
+    line,
+    time,
+    stream,
+    text: text.toWellFormed(),
+    dropped,
+  });
 }
 
 /** The newest lines of a procedure. */
@@ -42,7 +62,8 @@ export class OutputWindow {
   }
 
   append(output: NewOutput): StoredOutput {
-    const stored = numbered(output, ++this.#last);
+    const stored = numbered(output, this.#last + 1);
+    this.#last++;
     this.#lines.push(stored);
     if (this.#lines.length - this.#gone > this.#most) this.#gone++;
     if (this.#gone > this.#most) {

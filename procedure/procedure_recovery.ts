@@ -1,0 +1,292 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * What a service does about the procedures of one that has crashed.
+ *
+ * @module
+ */
+
+import { sleep } from "@longrun/tasks/cancellation";
+import { type Clock, systemClock } from "@longrun/tasks/clock";
+import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import {
+  checkCommon,
+  checkFunction,
+  checkOptions,
+  checkPositive,
+} from "./_arguments.ts";
+import type { ActivityState, ActivitySummary } from "./activity.ts";
+import type { ProcedureSummary } from "./procedure.ts";
+import { isFinal, type ProcedureState } from "./procedure_state.ts";
+import type {
+  ProcedureStore,
+  ProcessIdentity,
+  StoredProcedure,
+} from "./procedure_store.ts";
+
+function readText(path: string): string | null {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** The state and the start of a process, behind its name, which is anything. */
+function readStat(osPid: number): { state: string; start: string } | null {
+  const stat = readText(`/proc/${osPid}/stat`);
+  if (stat === null) return null;
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [state] = fields;
+  const start = fields[19];
+  return state === undefined || start === undefined ? null : { state, start };
+}
+
+const bootId = (): string | null =>
+  readText("/proc/sys/kernel/random/boot_id")?.trim() ?? null;
+
+const hasEnded = (state: string): boolean => state === "Z" || state === "X";
+
+/**
+ * Which process a number stands for now: what {@linkcode recoverProcedures}
+ * needs to know it again. The time of the start comes from `/proc`, so there is
+ * one on Linux only, and only with the permission to read there.
+ *
+ * @param osPid The number of a process.
+ * @returns Its identity.
+ *
+ * @example Usage
+ * ```ts
+ * import { processIdentity } from "@longrun/procedure";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(processIdentity(Deno.pid).osPid, Deno.pid);
+ * ```
+ */
+export function processIdentity(osPid: number): ProcessIdentity {
+  const stat = readStat(osPid);
+  const boot = bootId();
+  const startTime = stat === null || boot === null
+    ? null
+    : `${boot}:${stat.start}`;
+  return { osPid, startTime };
+}
+
+/** Whether a process lives, has ended, or cannot be told from another. */
+type Life = "alive" | "gone" | "unknown";
+
+function lifeOf({ osPid, startTime }: ProcessIdentity): Life {
+  const boot = bootId();
+  if (startTime === null || boot === null) return "unknown";
+  if (!startTime.startsWith(`${boot}:`)) return "gone";
+  const stat = readStat(osPid);
+  if (stat === null || hasEnded(stat.state)) return "gone";
+  return startTime === `${boot}:${stat.start}` ? "alive" : "gone";
+}
+
+/** Options of {@linkcode recoverProcedures}. */
+export interface RecoverOptions {
+  /**
+   * The time of day, in milliseconds since the epoch.
+   *
+   * @default {Date.now}
+   */
+  now?: () => number;
+  /**
+   * Kills a process that a procedure has left behind.
+   *
+   * @default {SIGKILL}
+   */
+  kill?: (process: ProcessIdentity) => void;
+  /**
+   * How long a killed process may take to end, in milliseconds.
+   *
+   * @default {5_000}
+   */
+  timeout?: number;
+  /**
+   * Measures that.
+   *
+   * @default {systemClock}
+   */
+  clock?: Clock;
+  /**
+   * Told of what was found.
+   *
+   * @default {a logger that is silent but for errors}
+   */
+  logger?: Logger;
+  /** Ends the wait for processes. What was not seen to end is UNKNOWN. */
+  signal?: AbortSignal;
+}
+
+const PAUSE = 10;
+
+const WHY = "the service ended while it ran";
+
+function endOf(life: Life): { state: ProcedureState; text: string } {
+  if (life === "gone") return { state: "FAILED", text: `Error: ${WHY}` };
+  const still = life === "alive"
+    ? "its process could not be killed"
+    : "nobody knows whether its process has ended";
+  return { state: "UNKNOWN", text: `Error: ${WHY}, and ${still}` };
+}
+
+function ended(
+  summary: ProcedureSummary,
+  life: Life,
+  time: number,
+): ProcedureSummary {
+  const { state, text } = endOf(life);
+  const { states, stacktrace } = summary.history;
+  return {
+    ...summary,
+    state,
+    history: {
+      states: [...states, [state, time]],
+      stacktrace: stacktrace === null ? text : `${stacktrace}\n${text}`,
+    },
+  };
+}
+
+const isOver = (state: ActivityState): boolean =>
+  state === "COMPLETE" || state === "FAILED" || state === "STOPPED";
+
+function activityEnd(procedure: ProcedureState | undefined): ActivityState {
+  return procedure === "COMPLETE" || procedure === "STOPPED"
+    ? procedure
+    : "FAILED";
+}
+
+/**
+ * Puts an end to what a service has left behind that did not end as it should:
+ * no procedure is forgotten, none is left in a state that it is not in.
+ *
+ * Processes of procedures that still live are killed. A procedure that had not
+ * ended becomes FAILED if its process is known to have ended, UNKNOWN if not,
+ * and its stack tells why. One that is UNKNOWN and whose process is seen to have
+ * ended becomes FAILED. Activities follow their procedures.
+ *
+ * Call it before a service is created with the store. Only processes whose
+ * {@linkcode ProcessIdentity} was saved are killed, and only if number, boot and
+ * time of the start are the same.
+ *
+ * @param store What has survived.
+ * @param options How to kill, and how long to wait.
+ * @returns A promise of the procedures that were changed, as they are now.
+ * @throws {TypeError} If an argument is of the wrong type.
+ *
+ * @example Usage
+ * ```ts
+ * import { InMemoryProcedureStore, recoverProcedures } from "@longrun/procedure";
+ * import { assertEquals } from "@std/assert";
+ *
+ * using store = new InMemoryProcedureStore();
+ * store.saveProcedure({
+ *   id: 1,
+ *   script: { type: "filesystem", uri: "file:///scripts/observe.ts" },
+ *   calls: [],
+ *   history: { states: [["CREATING", 0]], stacktrace: null },
+ *   state: "CREATING",
+ * });
+ * const [procedure] = await recoverProcedures(store);
+ * assertEquals(procedure?.state, "UNKNOWN");
+ * ```
+ */
+export async function recoverProcedures(
+  store: ProcedureStore,
+  options: RecoverOptions = {},
+): Promise<readonly ProcedureSummary[]> {
+  const doing = "recover procedures";
+  checkOptions(doing, options);
+  checkCommon(doing, options);
+  const {
+    now = Date.now,
+    kill = ({ osPid }) => Deno.kill(osPid, "SIGKILL"),
+    timeout = 5_000,
+    clock = systemClock,
+    logger = defaultLogger,
+    signal,
+  } = options;
+  checkFunction(doing, "now", now);
+  checkFunction(doing, "kill", kill);
+  checkPositive(doing, "timeout", timeout);
+
+  const left = store.procedures().filter(({ summary, process }) =>
+    !isFinal(summary.state) || (summary.state === "UNKNOWN" && process !== null)
+  );
+  const lives = left.map(({ summary, process }) => {
+    const life = process === null ? "unknown" : lifeOf(process);
+    if (life !== "alive" || process === null) return life;
+    const details = { pid: summary.id, ...process };
+    try {
+      kill(process);
+      logger.warn(
+        `The process ${process.osPid} of PID #${summary.id} was left behind and is killed`,
+        details,
+      );
+    } catch (error) {
+      logger.warn(
+        `The process ${process.osPid} of PID #${summary.id} was left behind and could not be killed`,
+        { ...details, error },
+      );
+    }
+    return life;
+  });
+  await waitForEnds(left, lives, { clock, timeout, signal });
+
+  const changed: ProcedureSummary[] = [];
+  left.forEach(({ summary }, index) => {
+    const life = lives[index] ?? "unknown";
+    if (summary.state === "UNKNOWN" && life !== "gone") return;
+    const end = ended(summary, life, now());
+    store.saveProcedure(end, life === "gone" ? null : undefined);
+    logger.warn(`PID #${end.id} is ${end.state}: ${WHY}`, { pid: end.id });
+    changed.push(end);
+  });
+  endActivities(store, now);
+  return changed;
+}
+
+async function waitForEnds(
+  left: readonly StoredProcedure[],
+  lives: Life[],
+  { clock, timeout, signal }: {
+    clock: Clock;
+    timeout: number;
+    signal: AbortSignal | undefined;
+  },
+): Promise<void> {
+  const end = clock.now() + timeout;
+  const look = (): void => {
+    left.forEach(({ process }, index) => {
+      if (lives[index] === "alive" && process !== null) {
+        lives[index] = lifeOf(process);
+      }
+    });
+  };
+  look();
+  while (lives.includes("alive") && clock.now() < end && !signal?.aborted) {
+    await sleep(PAUSE, { clock });
+    look();
+  }
+}
+
+function endActivities(store: ProcedureStore, now: () => number): void {
+  const states = new Map(
+    store.procedures().map(({ summary }) => [summary.id, summary.state]),
+  );
+  for (const activity of store.activities()) {
+    if (isOver(activity.state)) continue;
+    const { procedureId } = activity;
+    const state = activityEnd(
+      procedureId === null ? undefined : states.get(procedureId),
+    );
+    const end: ActivitySummary = {
+      ...activity,
+      state,
+      states: [...activity.states, [state, now()]],
+    };
+    store.saveActivity(end);
+  }
+}
