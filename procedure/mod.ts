@@ -18,6 +18,7 @@ export * from "./procedure_store.ts";
 export * from "./procedure_store_error.ts";
 export * from "./sqlite_procedure_store.ts";
 export * from "./procedure_topics.ts";
+export * from "./rest_api.ts";
 export * from "./script.ts";
 export * from "./script_error.ts";
 export * from "./script_module.ts";

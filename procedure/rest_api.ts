@@ -1,0 +1,493 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * Procedures over HTTP: a `fetch` handler with the routes of the REST interface
+ * of `ska_oso_oet`, a stream of events, and an OpenAPI document.
+ *
+ * ```text
+ * POST /procedures            prepare     CREATING ... READY
+ * PUT  /procedures/1          start, stop
+ * GET  /procedures/1/output   what it wrote
+ * GET  /stream                what happens, as it happens
+ * ```
+ *
+ * @module
+ */
+
+import { CancelScope, timeout } from "@longrun/tasks/cancellation";
+import { type Clock, systemClock } from "@longrun/tasks/clock";
+import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import { Hono } from "hono";
+import {
+  checkBoolean,
+  checkCommon,
+  checkFiniteCount,
+  checkFunction,
+  checkNames,
+  checkOptions,
+  checkPositive,
+  checkString,
+  checkType,
+} from "./_arguments.ts";
+import { EventStreamHub } from "./_event_stream.ts";
+import { openApiDocument } from "./_open_api.ts";
+import {
+  methodNotAllowed,
+  notFound,
+  problemOf,
+  unavailable,
+} from "./_problem.ts";
+import { encodeEvent } from "./_procedure_json.ts";
+import {
+  type AccessScope,
+  type AccessToken,
+  type Authorize,
+  checkTokens,
+  Gate,
+} from "./_rest_access.ts";
+import { Handlers, tooSlow } from "./_rest_handlers.ts";
+import { type Route, ROUTES } from "./_rest_routes.ts";
+import { BodySchemas, restSchemas } from "./_rest_schemas.ts";
+import type { ActivityRunner, ProcedureService } from "./procedure_service.ts";
+
+export type { AccessScope, AccessToken, Authorize };
+
+/** What limits the streams of a {@linkcode RestApi}. */
+export interface RestStreamOptions {
+  /**
+   * How many events are kept for readers that are slow or come again. Who is
+   * further behind is told how many it has lost.
+   *
+   * @default {10_000}
+   */
+  replay?: number;
+  /**
+   * How many bytes they have at most, all together.
+   *
+   * @default {33_554_432}
+   */
+  replayBytes?: number;
+  /**
+   * How long the silence is before a sign of life, in milliseconds.
+   *
+   * @default {15_000}
+   */
+  heartbeat?: number;
+}
+
+/** Options of {@linkcode RestApi}. */
+export interface RestApiOptions {
+  /** The procedures. */
+  procedures: ProcedureService;
+  /** The activities. Without, there are none. */
+  activities?: ActivityRunner;
+  /**
+   * What the paths begin with.
+   *
+   * @default {"/api/v1"}
+   */
+  basePath?: string;
+  /**
+   * Whether errors have the bodies of `ska_oso_oet`, and refused transitions
+   * its 200.
+   *
+   * @default {false}
+   */
+  compat?: boolean;
+  /**
+   * Who may do what. Without tokens and `authorize` everybody on this machine
+   * may do everything, and nobody else anything.
+   *
+   * @default {[]}
+   */
+  tokens?: readonly AccessToken[];
+  /** Asked about requests that have no token that suffices. */
+  authorize?: Authorize;
+  /**
+   * The names that this server has, without ports.
+   *
+   * @default {any with tokens or authorize, those of this machine without}
+   */
+  allowedHosts?: readonly string[];
+  /**
+   * How many bytes a body may have.
+   *
+   * @default {1_048_576}
+   */
+  maxBodySize?: number;
+  /**
+   * How many streams of events there may be.
+   *
+   * @default {1000}
+   */
+  maxStreams?: number;
+  /**
+   * How long an answer may take, in milliseconds. What was asked for goes on.
+   *
+   * @default {30_000}
+   */
+  requestTimeout?: number;
+  /** What limits the streams. */
+  stream?: RestStreamOptions;
+  /** Answers `/ui` and what is below it. */
+  page?: (request: Request) => Response | Promise<Response>;
+  /**
+   * The version of the interface, for its document.
+   *
+   * @default {"1.0.0"}
+   */
+  version?: string;
+  /**
+   * Told of requests that have failed for an unknown reason.
+   *
+   * @default {a logger that is silent but for errors}
+   */
+  logger?: Logger;
+  /**
+   * Measures the time.
+   *
+   * @default {systemClock}
+   */
+  clock?: Clock;
+}
+
+interface Bindings {
+  readonly answer: (route: Route, id: string | undefined) => Promise<Response>;
+}
+
+const PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; " +
+  "base-uri 'none'; form-action 'self'";
+
+function checkRestOptions(options: RestApiOptions): void {
+  const doing = "create RestApi";
+  checkOptions(doing, options);
+  checkCommon(doing, options);
+  const { procedures, basePath, tokens, authorize, allowedHosts, page } =
+    options;
+  checkType(
+    typeof procedures === "object" && procedures !== null,
+    doing,
+    "procedures",
+    "a ProcedureService",
+    procedures,
+  );
+  checkBoolean(doing, "compat", options.compat);
+  if (basePath !== undefined) {
+    checkType(
+      typeof basePath === "string" && /^(\/[\w.~-]+)*$/.test(basePath),
+      doing,
+      "basePath",
+      "a path such as '/api/v1', or empty",
+      basePath,
+    );
+  }
+  if (tokens !== undefined) checkTokens(doing, tokens);
+  if (authorize !== undefined) checkFunction(doing, "authorize", authorize);
+  if (allowedHosts !== undefined) {
+    checkNames(doing, "allowedHosts", allowedHosts);
+  }
+  if (page !== undefined) checkFunction(doing, "page", page);
+  const { version, maxBodySize = 1, maxStreams = 1, requestTimeout = 1 } =
+    options;
+  if (version !== undefined) checkString(doing, "version", version);
+  checkFiniteCount(doing, "maxBodySize", maxBodySize, 1);
+  checkFiniteCount(doing, "maxStreams", maxStreams, 1);
+  checkPositive(doing, "requestTimeout", requestTimeout);
+  const { stream = {} } = options;
+  checkOptions(doing, stream);
+  const { replay = 1, replayBytes = 1, heartbeat = 1 } = stream;
+  checkFiniteCount(doing, "stream.replay", replay, 1);
+  checkFiniteCount(doing, "stream.replayBytes", replayBytes, 1);
+  checkPositive(doing, "stream.heartbeat", heartbeat);
+}
+
+/**
+ * Serves procedures over HTTP: a `fetch` handler for `Deno.serve` and whatever
+ * else has requests and responses.
+ *
+ * **When to use.** For operators, pages and programs of other machines. Within
+ * one program call the service itself.
+ *
+ * **Gotchas.** Without tokens let the server listen on 127.0.0.1: the handler
+ * refuses names that are not of this machine, which keeps web pages out, and
+ * foreign addresses if the server tells it where a request comes from. Whoever
+ * may prepare procedures may execute programs.
+ *
+ * @example Usage
+ * ```ts ignore
+ * import { RestApi } from "@longrun/procedure";
+ *
+ * await using api = new RestApi({ procedures });
+ * Deno.serve({ hostname: "127.0.0.1", port: 5000 }, api.fetch);
+ * ```
+ */
+export class RestApi implements AsyncDisposable {
+  readonly #app: Hono<{ Bindings: Bindings }>;
+  readonly #basePath: string;
+  readonly #compat: boolean;
+  readonly #page: RestApiOptions["page"];
+  readonly #requestTimeout: number;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #gate: Gate;
+  readonly #hub: EventStreamHub;
+  readonly #handlers: Handlers;
+  readonly #document: string;
+  readonly #scope: CancelScope = new CancelScope();
+  #requests = 0;
+  #idle: (() => void) | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
+
+  /**
+   * Creates a handler. From now on it keeps the events of the bus.
+   *
+   * @param options The procedures, the limits, and who may ask.
+   * @throws {TypeError} If an option is of the wrong type.
+   * @throws {RangeError} If an option is out of range.
+   */
+  constructor(options: RestApiOptions) {
+    checkRestOptions(options);
+    const {
+      procedures,
+      activities,
+      basePath = "/api/v1",
+      compat = false,
+      tokens = [],
+      authorize,
+      allowedHosts,
+      maxBodySize = 1024 * 1024,
+      maxStreams = 1000,
+      requestTimeout = 30_000,
+      stream: { replay = 10_000, replayBytes = 2 ** 25, heartbeat = 15_000 } =
+        {},
+      page,
+      version = "1.0.0",
+      logger = defaultLogger,
+      clock = systemClock,
+    } = options;
+    this.#basePath = basePath;
+    this.#compat = compat;
+    this.#page = page;
+    this.#requestTimeout = requestTimeout;
+    this.#clock = clock;
+    this.#logger = logger;
+    this.#gate = new Gate({ tokens, authorize, allowedHosts });
+    this.#document = JSON.stringify(openApiDocument({
+      basePath,
+      version,
+      compat,
+      isSecured: !this.#gate.isOpen,
+    }));
+    const schemas = new BodySchemas(restSchemas(compat));
+    this.#hub = new EventStreamHub(procedures.bus, {
+      replay,
+      replayBytes,
+      maxStreams,
+      heartbeat,
+      clock,
+      logger,
+      encode: encodeEvent,
+    });
+    this.#handlers = new Handlers(
+      { procedures, activities, basePath, compat, maxBodySize, logger, clock },
+      this.#gate,
+      this.#hub,
+      schemas,
+      this.#document,
+    );
+    this.#app = this.#routes();
+  }
+
+  /** How many streams of events there are. */
+  get streams(): number {
+    return this.#hub.streams;
+  }
+
+  /** How many requests wait for their answers. */
+  get requests(): number {
+    return this.#requests;
+  }
+
+  /** The OpenAPI 3.1 document of the interface: a copy. */
+  openApi(): Record<string, unknown> {
+    return JSON.parse(this.#document);
+  }
+
+  /**
+   * Answers a request. Can be passed on without its handler. Never rejects.
+   *
+   * @param request The request.
+   * @param info What the server tells besides: where the request comes from.
+   * @returns The response; an error is one, too.
+   */
+  readonly fetch = async (
+    request: Request,
+    info?: unknown,
+  ): Promise<Response> => {
+    this.#requests++;
+    let phase: "body" | "service" = "service";
+    using scope = new CancelScope(request.signal, this.#scope.signal);
+    try {
+      const { signal } = scope;
+      return await timeout(
+        (signal) =>
+          this.#respond(request, info, signal, (next) => phase = next),
+        this.#requestTimeout,
+        { clock: this.#clock, signal },
+      );
+    } catch (error) {
+      return this.#refuse(error, scope.signal, phase);
+    } finally {
+      this.#requests--;
+      if (this.#requests === 0) this.#idle?.();
+    }
+  };
+
+  /**
+   * Ends the streams after what is left to tell, and the requests that wait.
+   * Whatever is asked from now on is refused. The procedures go on.
+   *
+   * @returns A promise that resolves when no request waits any more.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** Closes the handler. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#scope.abort(unavailable("closed", "The server is closing"));
+    this.#hub.close();
+    if (this.#requests === 0) return;
+    await new Promise<void>((resolve) => this.#idle = resolve);
+  }
+
+  #routes(): Hono<{ Bindings: Bindings }> {
+    const app = new Hono<{ Bindings: Bindings }>({ strict: false });
+    const methods = new Map<string, string[]>();
+    for (const route of ROUTES) {
+      const path = route.path.replace("{id}", ":id");
+      const paths = [this.#basePath + path];
+      if (route.isAtRoot && this.#basePath !== "") paths.push(path);
+      for (const each of paths) {
+        app.on(
+          route.method.toUpperCase(),
+          each,
+          (context) => context.env.answer(route, context.req.param("id")),
+        );
+        const known = methods.get(each) ?? [];
+        methods.set(each, known);
+        if (route.method === "get") known.push("GET", "HEAD");
+        else known.push(route.method.toUpperCase());
+      }
+    }
+    for (const [path, known] of methods) {
+      const allow = [...known, "OPTIONS"].join(", ");
+      app.all(path, (context) => {
+        if (context.req.method !== "OPTIONS") throw methodNotAllowed(allow);
+        return new Response(null, { status: 204, headers: { allow } });
+      });
+    }
+    app.notFound(() => {
+      throw notFound();
+    });
+    app.onError((error) => {
+      throw error;
+    });
+    return app;
+  }
+
+  async #respond(
+    request: Request,
+    info: unknown,
+    signal: AbortSignal,
+    onPhase: (phase: "body" | "service") => void,
+  ): Promise<Response> {
+    try {
+      const url = new URL(request.url);
+      this.#gate.checkSource(request, url, info);
+      signal.throwIfAborted();
+      const page = await this.#pageAnswer(request, url);
+      if (page !== undefined) return withHeaders(page, true);
+      const response = await this.#app.fetch(request, {
+        answer: (route, id) => {
+          const call = { request, url, route, id, signal, onPhase };
+          return this.#handlers.answer(call);
+        },
+      });
+      return withHeaders(response, false);
+    } catch (error) {
+      // Whoever asked has gone, or waits no longer: that is told elsewhere.
+      if (signal.aborted) throw error;
+      const problem = problemOf(error, this.#logger);
+      return withHeaders(problem.toResponse(this.#compat), false);
+    }
+  }
+
+  async #pageAnswer(
+    request: Request,
+    url: URL,
+  ): Promise<Response | undefined> {
+    if (this.#page === undefined) return undefined;
+    const { pathname } = url;
+    const base = this.#basePath;
+    const below = base !== "" && pathname.startsWith(`${base}/`)
+      ? pathname.slice(base.length)
+      : pathname;
+    const isRoot = pathname === "/" || pathname === base ||
+      pathname === `${base}/`;
+    if (!isRoot && below !== "/ui" && !below.startsWith("/ui/")) {
+      return undefined;
+    }
+    const { method } = request;
+    const allow = "GET, HEAD, OPTIONS";
+    if (method === "OPTIONS") {
+      return new Response(null, { status: 204, headers: { allow } });
+    }
+    if (method !== "GET" && method !== "HEAD") throw methodNotAllowed(allow);
+    if (isRoot) {
+      const location = pathname === "/" ? "ui" : "/ui";
+      return new Response(null, { status: 307, headers: { location } });
+    }
+    if (below === pathname) return await this.#page(request);
+    const moved = new URL(url);
+    moved.pathname = below;
+    return await this.#page(new Request(moved, request));
+  }
+
+  #refuse(
+    error: unknown,
+    signal: AbortSignal,
+    phase: "body" | "service",
+  ): Response {
+    const isLate = !signal.aborted && error instanceof DOMException &&
+      error.name === "TimeoutError";
+    const problem = isLate
+      ? tooSlow(phase, this.#requestTimeout)
+      : this.#scope.aborted
+      ? problemOf(this.#scope.reason, this.#logger)
+      : signal.aborted
+      ? unavailable("aborted", "The request was given up")
+      : problemOf(error, this.#logger);
+    return withHeaders(problem.toResponse(this.#compat), false);
+  }
+}
+
+/** The response with the headers that all have, and no others changed. */
+function withHeaders(response: Response, isPage: boolean): Response {
+  // One that came from elsewhere may not let itself be changed.
+  const changed = isPage ? new Response(response.body, response) : response;
+  const all = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    ...(isPage ? { "content-security-policy": PAGE_POLICY } : {}),
+  };
+  for (const [name, value] of Object.entries(all)) {
+    if (!changed.headers.has(name)) changed.headers.set(name, value);
+  }
+  return changed;
+}
