@@ -9,6 +9,7 @@
 export * from "./activity.ts";
 export * from "./environment_manager.ts";
 export * from "./git_manager.ts";
+export * from "./control_page.ts";
 export * from "./procedure.ts";
 export * from "./procedure_errors.ts";
 export * from "./procedure_recovery.ts";
