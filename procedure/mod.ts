@@ -11,6 +11,7 @@ export * from "./environment_manager.ts";
 export * from "./git_manager.ts";
 export * from "./control_page.ts";
 export * from "./procedure.ts";
+export * from "./procedure_client.ts";
 export * from "./procedure_errors.ts";
 export * from "./procedure_recovery.ts";
 export * from "./procedure_service.ts";
