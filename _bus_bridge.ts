@@ -114,6 +114,7 @@ class TwoWay implements Bridge {
 
   /** Whether an event may cross. */
   admits(way: "outgoing" | "incoming", event: BusEvent): boolean {
+    if (this.#isClosed) return false;
     const filter = this.#options[way];
     if (filter === undefined) return true;
     try {

@@ -101,7 +101,7 @@ export class BusCore {
   readonly #replies: Map<string, ReplyWait> = new Map();
   readonly #lastWords: Set<() => void> = new Set();
   readonly #closers: Set<() => void> = new Set();
-  readonly #seen: Seen = new Seen();
+  #seen: Seen | undefined = undefined;
   #published = 0;
   #delivered = 0;
   /** What the callbacks are told, and what comes after it. */
@@ -153,6 +153,7 @@ export class BusCore {
    */
   receive(event: BusEvent, stamp: Stamp, way: Exit, waiting: BusCore[]): void {
     if (this.#isClosed || stamp.origin === this.id) return;
+    this.#seen ??= new Seen();
     if (!this.#seen.take(stamp.origin, stamp.number)) return;
     this.#deliver(event, stamp, way, waiting);
   }

@@ -62,81 +62,87 @@ function deleteFrom<T>(sets: Map<string, Set<T>>, key: string, item: T): void {
   if (set?.delete(item) && set.size === 0) sets.delete(key);
 }
 
+/** What an index consists of. */
+class Sets<T> {
+  readonly topics: Map<string, Set<T>> = new Map();
+  readonly prefixes: Map<string, Set<T>> = new Map();
+  readonly everything: Set<T> = new Set();
+  readonly items: Set<T> = new Set();
+}
+
 /**
  * Finds those who want a topic, in the order in which they came, without a look
  * at the others: it takes one look for each segment of the topic.
  */
 export class PatternIndex<T extends Indexed> {
-  readonly #topics: Map<string, Set<T>> = new Map();
-  readonly #prefixes: Map<string, Set<T>> = new Map();
-  readonly #everything: Set<T> = new Set();
-  readonly #items: Set<T> = new Set();
+  // Made when first needed: most buses have no use for most of theirs.
+  #sets: Sets<T> | undefined = undefined;
   #count = 0;
 
   get size(): number {
-    return this.#items.size;
+    return this.#sets?.items.size ?? 0;
   }
 
   /** All of them, in the order in which they came. */
   get items(): Iterable<T> {
-    return this.#items;
+    return this.#sets?.items ?? [];
   }
 
   add(item: T): void {
+    const sets = this.#sets ??= new Sets();
     item.order = this.#count++;
-    this.#items.add(item);
+    sets.items.add(item);
     for (const pattern of item.patterns) {
       const prefix = prefixOf(pattern);
-      if (pattern === "*") this.#everything.add(item);
-      else if (prefix === undefined) addTo(this.#topics, pattern, item);
-      else addTo(this.#prefixes, prefix, item);
+      if (pattern === "*") sets.everything.add(item);
+      else if (prefix === undefined) addTo(sets.topics, pattern, item);
+      else addTo(sets.prefixes, prefix, item);
     }
   }
 
   has(item: T): boolean {
-    return this.#items.has(item);
+    return this.#sets?.items.has(item) ?? false;
   }
 
   delete(item: T): void {
-    if (!this.#items.delete(item)) return;
+    const sets = this.#sets;
+    if (sets === undefined || !sets.items.delete(item)) return;
     for (const pattern of item.patterns) {
       const prefix = prefixOf(pattern);
-      if (pattern === "*") this.#everything.delete(item);
-      else if (prefix === undefined) deleteFrom(this.#topics, pattern, item);
-      else deleteFrom(this.#prefixes, prefix, item);
+      if (pattern === "*") sets.everything.delete(item);
+      else if (prefix === undefined) deleteFrom(sets.topics, pattern, item);
+      else deleteFrom(sets.prefixes, prefix, item);
     }
   }
 
   clear(): void {
-    this.#topics.clear();
-    this.#prefixes.clear();
-    this.#everything.clear();
-    this.#items.clear();
+    this.#sets = undefined;
   }
 
   /** Whether somebody has asked for this very topic. */
   knows(topic: string): boolean {
-    return this.#topics.has(topic);
+    return this.#sets?.topics.has(topic) ?? false;
   }
 
   /** Those who want a topic, each once; `undefined` stands for nobody. */
   match(topic: string): Iterable<T> | undefined {
-    if (this.#items.size === 0) return undefined;
-    let first = this.#topics.get(topic);
+    const sets = this.#sets;
+    if (sets === undefined || sets.items.size === 0) return undefined;
+    let first = sets.topics.get(topic);
     let others: Set<T>[] | undefined;
     const take = (set: Set<T> | undefined): void => {
       if (set === undefined || set.size === 0) return;
       if (first === undefined) first = set;
       else (others ??= []).push(set);
     };
-    if (this.#prefixes.size > 0) {
+    if (sets.prefixes.size > 0) {
       for (
         let dot = topic.indexOf(".");
         dot !== -1;
         dot = topic.indexOf(".", dot + 1)
-      ) take(this.#prefixes.get(topic.slice(0, dot)));
+      ) take(sets.prefixes.get(topic.slice(0, dot)));
     }
-    take(this.#everything);
+    take(sets.everything);
     if (first === undefined || others === undefined) return first;
     const all = new Set(first);
     for (const set of others) for (const item of set) all.add(item);

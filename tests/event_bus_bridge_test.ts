@@ -72,7 +72,7 @@ function joinByPort(
 
 test("bridge lets two buses share the same events, both ways", () => {
   const [a, b] = named("a", "b") as [EventBus, EventBus];
-  using way = bridge(a, b);
+  const way = bridge(a, b);
   const events: BusEvent[] = [];
   for (const bus of [a, b]) bus.onEvent("*", (event) => events.push(event));
   const one = a.publish("x", 1, { requestId: "7" });
@@ -237,6 +237,7 @@ test("bridge ignores messages that are no events, with one warning", () => {
   port.tell({ longrun: good });
   port.tell({ longrun: good });
   assertEquals(seen, [1]);
+  assertEquals(port.sent, []);
   assertEquals(logger.lines, [
     "warn A bridge of bus 'a' ignores messages that are no events",
   ]);
@@ -301,19 +302,19 @@ test("bridge remembers a bounded number of events and origins", () => {
       },
     });
   // Out of order, each once; what is too far behind counts as seen.
-  for (const number of [5, 3, 5, 4, 3, 20_000, 5, 3616, 3617, 3617, 20_000]) {
+  for (const number of [5, 3, 5, 4, 3, 20_000, 5, 3616, 3617, 3617, 16_389]) {
     tell("o", number);
   }
-  assertEquals(seen, ["o5", "o3", "o4", "o20000", "o3617"]);
+  assertEquals(seen, ["o5", "o3", "o4", "o20000", "o3617", "o16389"]);
   tell("o", Number.MAX_SAFE_INTEGER);
   tell("o", Number.MAX_SAFE_INTEGER - 1);
   tell("o", Number.MAX_SAFE_INTEGER - 1);
-  assertEquals(seen.length, 7);
+  assertEquals(seen.length, 8);
   for (let n = 0; n < 5000; n++) tell(`p${n}-`, 1);
-  assertEquals(seen.length, 5007);
+  assertEquals(seen.length, 5008);
   tell("p4999-", 1);
   tell("p3976-", 1);
-  assertEquals(seen.length, 5007);
+  assertEquals(seen.length, 5008);
 });
 
 test("bridge checks its arguments", () => {
