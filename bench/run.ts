@@ -55,6 +55,7 @@ const plan: [file: string, ...args: string[]][] = [
   ["precise_clock"],
   ["task"],
   ["task", "thread"],
+  ["event_bus"],
   ["job"],
   ["lrc"],
   ...[
@@ -78,7 +79,10 @@ const peers = [
   "driftless",
   "effect",
   "effection",
+  "emittery",
+  "eventemitter3",
   "ix",
+  "mitt",
   "p-limit",
   "p-map",
   "p-queue",
