@@ -166,6 +166,7 @@ const STATUSES: Readonly<
   "too-many-procedures": [503],
   "startup-failed": [500],
   "abort-failed": [500],
+  "abort-refused": [409, 500],
   "script-refused": [403],
   "script-not-found": [422, 500],
   "function-not-found": [422, 500],

@@ -5,6 +5,8 @@ import type { ArgCapture, ProcedureSummary } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { OutputOptions, StoredOutput } from "./procedure_service.ts";
 import { isFinal, type ProcedureState } from "./procedure_state.ts";
+import { processIdentity } from "./procedure_recovery.ts";
+import type { ScriptOutput } from "./procedure_topics.ts";
 import type { ProcedureStore } from "./procedure_store.ts";
 import type { ExecutableScript } from "./script.ts";
 
@@ -81,16 +83,22 @@ export class ProcedureRecords {
   /** The process that a procedure has. */
   process(pid: number, osPid: number): void {
     const summary = this.get(pid);
-    this.#tryTo("save", pid, () =>
-      this.#store.saveProcedure(summary, processIdentity(osPid)));
+    this.#tryTo(
+      "save",
+      pid,
+      () => this.#store.saveProcedure(summary, processIdentity(osPid)),
+    );
   }
 
   /** A line that the script of a procedure wrote. */
   write(output: ScriptOutput, time: number): void {
     const { pid } = output;
     if (!this.#summaries.has(pid)) return;
-    this.#tryTo("keep a line of", pid, () =>
-      this.#store.appendOutput({ ...output, time }));
+    this.#tryTo(
+      "keep a line of",
+      pid,
+      () => this.#store.appendOutput({ ...output, time }),
+    );
   }
 
   output(pid: number, options?: OutputOptions): readonly StoredOutput[] {

@@ -7,9 +7,9 @@
  */
 
 export * from "./activity.ts";
+export * from "./control_page.ts";
 export * from "./environment_manager.ts";
 export * from "./git_manager.ts";
-export * from "./control_page.ts";
 export * from "./procedure.ts";
 export * from "./procedure_client.ts";
 export * from "./procedure_errors.ts";
@@ -18,11 +18,16 @@ export * from "./procedure_service.ts";
 export * from "./procedure_state.ts";
 export * from "./procedure_store.ts";
 export * from "./procedure_store_error.ts";
-export * from "./sqlite_procedure_store.ts";
 export * from "./procedure_topics.ts";
+export * from "./process_manager.ts";
 export * from "./rest_api.ts";
 export * from "./script.ts";
 export * from "./script_error.ts";
+export * from "./script_execution_service.ts";
 export * from "./script_module.ts";
 export * from "./script_policy.ts";
+export * from "./script_pool.ts";
 export * from "./script_worker.ts";
+export * from "./script_worker_pool.ts";
+export * from "./server.ts";
+export * from "./sqlite_procedure_store.ts";

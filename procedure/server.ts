@@ -14,10 +14,13 @@ import { isLoopback } from "./_rest_access.ts";
 import { ActivityService } from "./activity_service.ts";
 import { controlPage } from "./control_page.ts";
 import { EnvironmentManager } from "./environment_manager.ts";
-import { GitManager } from "./git_manager.ts";
+import { GitManager, type GitManagerOptions } from "./git_manager.ts";
 import { recoverProcedures } from "./procedure_recovery.ts";
 import type { ProcedureBus } from "./procedure_service.ts";
-import { InMemoryProcedureStore, type ProcedureStore } from "./procedure_store.ts";
+import {
+  InMemoryProcedureStore,
+  type ProcedureStore,
+} from "./procedure_store.ts";
 import { serveActivities, serveProcedures } from "./procedure_workers.ts";
 import { RestApi, type RestApiOptions } from "./rest_api.ts";
 import {
@@ -99,6 +102,12 @@ export interface ServeOptions extends Shared {
    * @default {a folder that is removed with the service}
    */
   cache?: string;
+  /**
+   * How repositories may be reached.
+   *
+   * @default {["https", "ssh"]}
+   */
+  protocols?: GitManagerOptions["protocols"];
   /** Ends the service, as `close()` does. */
   signal?: AbortSignal;
   /**
@@ -174,7 +183,11 @@ async function assemble(
   );
   const cache = await cacheFolder(options.cache, stack);
   const git = stack.use(
-    new GitManager({ directory: `${cache}/git`, logger }),
+    new GitManager({
+      directory: `${cache}/git`,
+      protocols: options.protocols,
+      logger,
+    }),
   );
   const environments = stack.use(
     new EnvironmentManager({
@@ -185,7 +198,14 @@ async function assemble(
   );
   const { stopPolicy } = options;
   const pool = stack.use(
-    new ScriptWorkerPool({ bus, policy, git, environments, stopPolicy, logger }),
+    new ScriptWorkerPool({
+      bus,
+      policy,
+      git,
+      environments,
+      stopPolicy,
+      logger,
+    }),
   );
   const procedures = stack.use(
     new ScriptExecutionService({ ...options, pool, bus, store }),

@@ -29,7 +29,9 @@ export function testInBrowser(
     return;
   }
   test(name, async () => {
-    if (!isThere) throw new Error(`LONGRUN_BROWSER=required, but no ${CHROMIUM}`);
+    if (!isThere) {
+      throw new Error(`LONGRUN_BROWSER=required, but no ${CHROMIUM}`);
+    }
     const browser = await chromium.launch({
       executablePath: CHROMIUM,
       args: ["--no-sandbox"],

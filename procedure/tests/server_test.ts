@@ -1,0 +1,375 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * The whole service, with real processes: what the acceptance tests of the
+ * original are about, and more.
+ */
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { test } from "@std/testing/bdd";
+import { fileURLToPath } from "node:url";
+import { procedureInput } from "../procedure.ts";
+import {
+  ProcedureClient,
+  ProcedureClientError,
+  type RemoteProcedure,
+} from "../procedure_client.ts";
+import type { ProcedureState } from "../procedure_state.ts";
+import { InMemorySchedulingBlockStore } from "../scheduling_block_store.ts";
+import { fileSystemScript, gitScript } from "../script.ts";
+import { type ProcedureServer, serve, type ServeOptions } from "../server.ts";
+import { eventually, isAlive } from "./_eventually.ts";
+import { GitRepository, TemporaryFolder } from "./_git_repository.ts";
+
+const scripts = new URL("scripts/", import.meta.url);
+const policy = { roots: [{ path: fileURLToPath(scripts) }] };
+const script = (name: string) =>
+  fileSystemScript(new URL(`${name}.ts`, scripts).href);
+const LIMIT = { timeout: 60_000 };
+
+interface Rig extends AsyncDisposable {
+  server: ProcedureServer;
+  client: ProcedureClient;
+  until(pid: number, state: ProcedureState): Promise<RemoteProcedure>;
+}
+
+async function start(options: ServeOptions = {}): Promise<Rig> {
+  const server = await serve({ port: 0, policy, ...options });
+  const client = new ProcedureClient({ url: server.url });
+  return {
+    server,
+    client,
+    until: async (pid, state) => {
+      await server.procedures.waitForState(pid, state, LIMIT);
+      return await client.get(pid);
+    },
+    [Symbol.asyncDispose]: () => server.close(),
+  };
+}
+
+const namesOf = ({ history }: RemoteProcedure): string =>
+  history.states.map(([state]) => state).join(" ");
+
+test("A script is prepared and run to its end", async () => {
+  await using night = await start();
+  const { client, until } = night;
+  const created = await client.create({
+    script: script("success"),
+    initArgs: procedureInput({ subarray_id: 1 }),
+  });
+  assertEquals(created.id, 1);
+  await until(1, "READY");
+  await client.start({ pid: 1, args: procedureInput({ scans: 3 }, ["m31"]) });
+  const done = await until(1, "COMPLETE");
+  assertEquals(
+    namesOf(done),
+    "CREATING IDLE LOADING IDLE INITIALISING READY RUNNING READY COMPLETE",
+  );
+  const { lines } = await client.output(1);
+  assertEquals(lines.map(({ stream, text }) => [stream, text]), [
+    ["log", "info: subarray 1"],
+    ["stdout", "observing m31"],
+  ]);
+});
+
+test("A script that fails is FAILED, with its stack and the causes", async () => {
+  await using night = await start();
+  await night.client.create({ script: script("fail") });
+  await night.until(1, "READY");
+  await night.client.start({ pid: 1 });
+  const { history } = await night.until(1, "FAILED");
+  assert(history.stacktrace?.includes("RangeError: the dish is stuck"));
+  assert(history.stacktrace?.includes("fail.ts"));
+  assert(history.stacktrace?.includes("no power"));
+});
+
+test("A busy loop keeps nobody from asking, and is stopped", async () => {
+  await using night = await start();
+  const { client, server } = night;
+  await client.create({ script: script("loop") });
+  await night.until(1, "READY");
+  await client.start({ pid: 1 });
+  assertEquals((await client.list()).map(({ state }) => state), ["RUNNING"]);
+  assertEquals((await client.list()).length, 1);
+  const { message } = await client.stop({ pid: 1 });
+  assertEquals(message, "Successfully stopped script with ID 1");
+  assertEquals((await client.get(1)).state, "STOPPED");
+  assertEquals(server.procedures.live, 0);
+});
+
+test("A script that is not there is FAILED, with its path", async () => {
+  await using night = await start();
+  await night.client.create({ script: script("missing") });
+  const { history } = await night.until(1, "FAILED");
+  assert(history.stacktrace?.includes("missing.ts"), history.stacktrace ?? "");
+});
+
+test("A script outside of the roots is refused", async () => {
+  await using night = await start();
+  const error = await assertRejects(
+    () => night.client.create({ script: fileSystemScript("file:///etc/a.ts") }),
+    ProcedureClientError,
+  );
+  assertEquals(error.status, 403);
+  assertEquals(await night.client.list(), []);
+});
+
+test("The abort script runs after a stop, with the subarray", async () => {
+  await using night = await start({ abortScript: script("abort") });
+  const { client } = night;
+  await client.create({
+    script: script("loop"),
+    initArgs: procedureInput({ subarray_id: 4 }),
+  });
+  await night.until(1, "READY");
+  await client.start({ pid: 1 });
+  const { message } = await client.stop({ pid: 1, runAbort: true });
+  assertEquals(
+    message,
+    "Successfully stopped script with ID 1 and aborted subarray activity",
+  );
+  await night.until(2, "COMPLETE");
+  const { lines } = await client.output(2);
+  assertEquals(lines.map(({ text }) => text), [
+    "info: subarray 4 is aborted",
+  ]);
+});
+
+test("Scripts speak with each other and with the service", async () => {
+  await using night = await start({ maxRunning: 2 });
+  const { server: { procedures } } = night;
+  const { bus } = procedures;
+  await using events = bus.subscribe(["pong", "echo.listens"]);
+  for (const pid of [1, 2]) {
+    await procedures.prepare({ script: script("echo") });
+    await procedures.start({ pid, forceStart: true });
+    assertEquals((await events.next()).value?.topic, "echo.listens");
+  }
+  bus.publish("ping", { gain: new Map([["a", 1]]) });
+  const answers = [await events.next(), await events.next()]
+    .map(({ value }) => value?.data as { pid: number; data: unknown })
+    .sort((one, other) => one.pid - other.pid);
+  assertEquals(answers, [1, 2].map((pid) => ({
+    pid,
+    data: { gain: new Map([["a", 1]]) },
+  })));
+  bus.publish("enough", null);
+  for (const pid of [1, 2]) {
+    await procedures.waitForState(pid, "COMPLETE", LIMIT);
+  }
+});
+
+test("Events reach a client in order, states first", async () => {
+  await using night = await start();
+  const { client } = night;
+  const events = client.stream({ topics: ["procedure.*", "scan.*"] });
+  const seen: string[] = [];
+  const reading = (async () => {
+    for await (const { topic, data } of events) {
+      if (topic === "procedure.lifecycle.statechange") {
+        seen.push(String((data as { new_state: unknown }).new_state));
+      } else if (topic === "scan.started") seen.push("scan");
+      if (seen.at(-1) === "COMPLETE") break;
+    }
+  })();
+  await client.create({ script: script("success") });
+  await night.until(1, "READY");
+  await client.start({ pid: 1 });
+  await reading;
+  assertEquals(
+    seen.slice(seen.indexOf("READY")),
+    ["READY", "RUNNING", "scan", "scan", "READY", "COMPLETE"],
+  );
+});
+
+test("An activity is run to its end, another only prepared", async () => {
+  const blocks = new InMemorySchedulingBlockStore();
+  blocks.add({
+    id: "sbd-1",
+    version: 1,
+    activities: {
+      observe: {
+        script: script("success"),
+        args: {
+          init: procedureInput({ subarray_id: 1 }),
+          main: procedureInput({ scans: 1 }),
+        },
+      },
+      broken: { script: script("fail"), args: {} },
+    },
+  });
+  await using night = await start({ blocks, maxRunning: 2 });
+  const { client, server: { activities } } = night;
+  const until = (id: number, state: string) =>
+    eventually(
+      () => activities.summarise([id])[0]?.state === state,
+      `activity ${id} was ${state}`,
+      60_000,
+    );
+  await client.run({ name: "observe", sbdId: "sbd-1" });
+  await until(1, "COMPLETE");
+  const activity = await client.activity(1);
+  assertEquals(activity.states.map(([state]) => state), [
+    "REQUESTED",
+    "PREPARED",
+    "RUNNING",
+    "COMPLETE",
+  ]);
+  await client.run({ name: "observe", sbdId: "sbd-1", prepareOnly: true });
+  await until(2, "PREPARED");
+  assertEquals((await client.get(2)).state, "READY");
+  await client.run({ name: "broken", sbdId: "sbd-1" });
+  await until(3, "FAILED");
+  assertEquals((await blocks.instances()).length, 3);
+  await assertRejects(
+    () => client.run({ name: "nothing", sbdId: "sbd-1" }),
+    ProcedureClientError,
+  );
+  assertEquals((await blocks.instances()).length, 3);
+});
+
+test("A script of a repository is run from its commit", async () => {
+  await using folder = new TemporaryFolder();
+  const repository = await GitRepository.create(folder.at("scripts"));
+  await repository.commit({
+    "observe.ts": 'export { main } from "./lib/observe.ts";',
+    "lib/observe.ts": 'export function main() { console.log("from git"); }',
+  });
+  await using night = await start({
+    protocols: ["file"],
+    policy: { repositories: [{ url: repository.url }] },
+  });
+  const { client } = night;
+  await client.create({
+    script: gitScript("git://observe.ts", { repo: repository.url }),
+  });
+  await night.until(1, "READY");
+  await client.start({ pid: 1 });
+  await night.until(1, "COMPLETE");
+  const { lines } = await client.output(1);
+  assertEquals(lines.map(({ text }) => text), ["from git"]);
+
+  await client.create({
+    script: gitScript("git://observe.ts", {
+      repo: repository.url,
+      createEnv: true,
+    }),
+  });
+  const ready = await night.until(2, "READY");
+  assertEquals(
+    namesOf(ready),
+    "CREATING IDLE PREP_ENV IDLE LOADING IDLE READY",
+  );
+  await client.start({ pid: 2 });
+  await night.until(2, "COMPLETE");
+});
+
+test("A repository that is not allowed is refused", async () => {
+  await using night = await start();
+  const error = await assertRejects(
+    () =>
+      night.client.create({
+        script: gitScript("git://a.ts", { repo: "https://example.org/a.git" }),
+      }),
+    ProcedureClientError,
+  );
+  assertEquals(error.status, 403);
+});
+
+test("Procedures survive the service, and go on counting", async () => {
+  await using folder = new TemporaryFolder();
+  const database = folder.at("procedures.sqlite");
+  {
+    await using night = await start({ database });
+    await night.client.create({ script: script("success") });
+    await night.until(1, "READY");
+    await night.client.start({ pid: 1 });
+    await night.until(1, "COMPLETE");
+    await night.client.create({ script: script("loop") });
+    await night.until(2, "READY");
+  }
+  await using night = await start({ database });
+  const { client } = night;
+  assertEquals(
+    (await client.list()).map(({ id, state }) => [id, state]),
+    [[1, "COMPLETE"], [2, "STOPPED"]],
+  );
+  assertEquals((await client.output(1)).lines.length, 2);
+  const { id } = await client.create({ script: script("success") });
+  assertEquals(id, 3);
+});
+
+test("A service that is killed leaves no process behind and forgets no procedure", async () => {
+  await using folder = new TemporaryFolder();
+  const database = folder.at("procedures.sqlite");
+  const program = fileURLToPath(new URL("_service.ts", import.meta.url));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      "--quiet",
+      ...programFlags(),
+      program,
+      database,
+      fileURLToPath(scripts),
+      script("loop").uri,
+    ],
+    stdout: "piped",
+  }).spawn();
+  let told = "";
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    told += text;
+    if (told.includes("\n")) break;
+  }
+  const osPid = Number(told);
+  assert(isAlive(osPid));
+  child.kill("SIGKILL");
+  await child.status;
+  await eventually(() => !isAlive(osPid), "was the script gone");
+  await using night = await start({ database });
+  const [summary] = await night.client.list();
+  assertEquals(summary?.state, "FAILED");
+  assert(summary?.history.stacktrace?.includes("the service ended"));
+});
+
+/** The flags by which this process finds its modules, for another. */
+function programFlags(): string[] {
+  const map = new URL("../../compat/import_map.json", import.meta.url);
+  return ["--node-modules-dir=none", `--import-map=${fileURLToPath(map)}`];
+}
+
+test("A server that is not for this machine alone needs tokens", async () => {
+  await assertRejects(
+    () => serve({ hostname: "0.0.0.0", port: 0 }),
+    TypeError,
+    "Cannot serve at '0.0.0.0' without 'tokens'",
+  );
+  await using night = await start({
+    hostname: "0.0.0.0",
+    tokens: [{ token: "a secret of many letters", scopes: ["view"] }],
+  });
+  const url = night.server.url.replace("0.0.0.0", "127.0.0.1");
+  const response = await fetch(`${url}/procedures`);
+  assertEquals(response.status, 401);
+  await response.body?.cancel();
+});
+
+test("A server ends with its signal, and stops its procedures", async () => {
+  const controller = new AbortController();
+  const server = await serve({ port: 0, policy, signal: controller.signal });
+  await server.procedures.prepare({ script: script("loop") });
+  await server.procedures.start({ pid: 1, forceStart: true });
+  const stream = await fetch(`${server.url}/stream`);
+  controller.abort();
+  await server.finished;
+  assertEquals(server.procedures.summarise()[0]?.state, "STOPPED");
+  await stream.body?.cancel();
+  await assertRejects(() => fetch(`${server.url}/procedures`), TypeError);
+});
+
+test("Two servers do not share a database", async () => {
+  await using folder = new TemporaryFolder();
+  const database = folder.at("procedures.sqlite");
+  await using _night = await start({ database });
+  await assertRejects(() => serve({ port: 0, database }), Error);
+});
