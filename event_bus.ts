@@ -110,8 +110,8 @@ export type BusReplyValue<D> = unknown extends D ? unknown
   : never;
 
 /** The patterns that are prefixes of a topic. */
-type PrefixPattern<T extends string> = T extends `${infer First}.${infer Rest}`
-  ? `${First}.*` | `${First}.${PrefixPattern<Rest>}`
+export type BusPrefix<T extends string> = T extends
+  `${infer First}.${infer Rest}` ? `${First}.*` | `${First}.${BusPrefix<Rest>}`
   : never;
 
 /**
@@ -120,15 +120,17 @@ type PrefixPattern<T extends string> = T extends `${infer First}.${infer Rest}`
  */
 export type BusPattern<Topics extends object> = string extends BusTopic<Topics>
   ? string
-  : BusTopic<Topics> | PrefixPattern<BusTopic<Topics>> | "*";
+  : BusTopic<Topics> | BusPrefix<BusTopic<Topics>> | "*";
 
-type MatchingTopic<T extends string, P> = P extends "*" ? T
+/** The topics that match a pattern. */
+export type BusMatchingTopic<T extends string, P> = P extends "*" ? T
   : P extends `${infer Prefix}.*` ? string extends T ? `${Prefix}.${string}`
     : Extract<T, `${Prefix}.${string}`>
   : string extends T ? P & string
   : Extract<T, P>;
 
-type EventOf<Topics extends object, T> = T extends BusTopic<Topics>
+/** The event of a topic; of several, a union. */
+export type BusTopicEvent<Topics extends object, T> = T extends BusTopic<Topics>
   ? BusEvent<T, Topics[T]>
   : never;
 
@@ -136,7 +138,7 @@ type EventOf<Topics extends object, T> = T extends BusTopic<Topics>
 export type BusEventOf<
   Topics extends object,
   P extends string = "*",
-> = EventOf<Topics, MatchingTopic<BusTopic<Topics>, P>>;
+> = BusTopicEvent<Topics, BusMatchingTopic<BusTopic<Topics>, P>>;
 
 /** Options of {@linkcode EventBus}. */
 export interface EventBusOptions {
