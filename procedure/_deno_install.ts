@@ -76,8 +76,6 @@ async function configFlags(folder: string): Promise<string[]> {
 async function folderFlags(folder: string): Promise<string[]> {
   return [
     ...await configFlags(folder),
-    // The configuration could name a lock anywhere.
-    `--lock=${lockIn(folder)}`,
     // The configuration could allow scripts of packages, and the folder itself
     // is one. A name that nobody can foresee allows none.
     `--allow-scripts=npm:none-${crypto.randomUUID()}`,
@@ -86,11 +84,10 @@ async function folderFlags(folder: string): Promise<string[]> {
 
 /** The flags of a `deno run` that takes all from the environment. */
 export async function runFlags(folder: string): Promise<readonly string[]> {
-  const flags = await folderFlags(folder);
-  const isLocked = await isFile(lockIn(folder));
+  const lock = lockIn(folder);
   return [
-    ...flags.filter((flag) => isLocked || !flag.startsWith("--lock=")),
-    isLocked ? "--frozen" : "--no-lock",
+    ...await folderFlags(folder),
+    ...(await isFile(lock) ? [`--lock=${lock}`, "--frozen"] : ["--no-lock"]),
     "--cached-only",
   ];
 }
@@ -122,14 +119,16 @@ export async function denoInstall(
 ): Promise<void> {
   const { folder, denoDir, signal } = target;
   const { deno } = options;
-  const config = await configFlags(folder);
-  if (config.includes(NO_CONFIG)) return;
-  const isLocked = await isFile(lockIn(folder));
+  const flags = await folderFlags(folder);
+  if (flags.includes(NO_CONFIG)) return;
+  const lock = lockIn(folder);
   const args = [
     "install",
     "--no-prompt",
-    ...await folderFlags(folder),
-    ...(isLocked ? ["--frozen"] : []),
+    ...flags,
+    // The configuration could name a lock anywhere.
+    `--lock=${lock}`,
+    ...(await isFile(lock) ? ["--frozen"] : []),
   ];
   // Little of this process's: the `.npmrc` of a repository can send variables
   // to wherever it likes.
