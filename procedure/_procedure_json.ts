@@ -314,6 +314,20 @@ function encodeCommand(
   return { pid, fn, args: encodeInput(args), force_start: forceStart };
 }
 
+function encodeActivityCommand(command: RunActivityCommand): unknown {
+  const { name, sbdId, prepareOnly = false, createEnv = false } = command;
+  const inputs = Object.entries(command.args ?? {});
+  return {
+    sbd_id: sbdId,
+    activity_name: name,
+    script_args: Object.fromEntries(
+      inputs.map(([fn, input]) => [fn, encodeInput(input)]),
+    ),
+    prepare_only: prepareOnly,
+    create_env: createEnv,
+  };
+}
+
 type Reply<R> = { readonly ok: boolean; readonly value?: R; error?: unknown };
 
 /** The answer, or what has failed: its name and message, and no more. */
@@ -348,6 +362,12 @@ const PAYLOADS: { [T in keyof ProcedureTopics]: Encode<ProcedureTopics[T]> } = {
   "request.procedure.start": command,
   "request.procedure.stop": command,
   "request.procedure.list": ({ pids }) => ({ pids: pids ?? null }),
+  "request.activity.run": (data) => ({ cmd: encodeActivityCommand(data) }),
+  "request.activity.list": ({ ids }) => ({ activity_ids: ids ?? null }),
+  "activity.reply.running": (reply, root) =>
+    encodeReply(reply, (summary) => encodeActivity(summary, root)),
+  "activity.pool.list": (reply, root) =>
+    encodeReply(reply, (all) => all.map((one) => encodeActivity(one, root))),
   "procedure.reply.created": replied,
   "procedure.reply.started": replied,
   "procedure.reply.stopped": results,

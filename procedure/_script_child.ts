@@ -13,8 +13,8 @@ import {
   type Cloner,
   decodeFrame,
   encodeFrame,
+  EVENT_LIMIT,
   type EventMessage,
-  FRAME_LIMIT,
   type FromChild,
   type FromRunner,
   INCOMING_LIMIT,
@@ -75,6 +75,10 @@ class Child {
         return this.#port?.postMessage(message);
       case "event":
         return this.#deliver(message);
+      case "taken":
+        Atomics.sub(this.#board, BOARD.OUTGOING, message.count);
+        Atomics.notify(this.#board, BOARD.OUTGOING);
+        return;
       case "abort":
         Atomics.store(this.#board, BOARD.ABORTED, 1);
         Atomics.notify(this.#board, BOARD.OUTGOING);
@@ -140,23 +144,13 @@ class Child {
         this.#send(message);
         return this.#leave(1);
       case "publish":
-      case "log":
-        return void this.#pass(message);
+        return this.#publish(message);
       default:
         return this.#send(message);
     }
   }
 
-  /** Hands a message on and then makes room for another one. */
-  async #pass(message: FromRunner & { type: "publish" | "log" }) {
-    if (message.type === "log") this.#send(message);
-    else await this.#publish(message);
-    await this.#tail;
-    Atomics.sub(this.#board, BOARD.OUTGOING, 1);
-    Atomics.notify(this.#board, BOARD.OUTGOING);
-  }
-
-  #publish(message: FromRunner & { type: "publish" }): Promise<void> {
+  #publish(message: FromRunner & { type: "publish" }): void {
     // In its place of the row, before the cloner has come.
     this.#tail = this.#tail.then(async () => {
       const refuse = (why: string) =>
@@ -170,12 +164,11 @@ class Child {
       } catch (error) {
         return await refuse(String(error));
       }
-      if (frame.length > FRAME_LIMIT) {
+      if (frame.length > EVENT_LIMIT) {
         return await refuse(`the data has ${frame.length} bytes`);
       }
       await this.#write(frame);
     });
-    return this.#tail;
   }
 
   async #settle(message: FromRunner & { type: "returned" | "threw" }) {

@@ -26,3 +26,8 @@ export function checkGrants(
     checkPositive(action, "memory", grants.memory);
   }
 }
+
+/** Whether a path begins at the root of a disk. */
+export function isAbsolute(path: string): boolean {
+  return path.startsWith("/") || /^[a-zA-Z]:[\\/]/.test(path);
+}

@@ -46,6 +46,8 @@ export type ToChild =
   | { readonly type: "load"; readonly url: string }
   | CallMessage
   | EventMessage
+  /** So many events of the script have been taken. */
+  | { readonly type: "taken"; readonly count: number }
   | { readonly type: "abort" };
 
 /** What the Worker says to the main thread, which hands most of it on. */
@@ -93,12 +95,14 @@ export const BOARD = {
   LENGTH: 3,
 } as const;
 
-/** So many messages of the Worker may wait for the parent. */
+/** So many events and log lines may be on their way to the parent. */
 export const OUTGOING_LIMIT = 64;
 /** So many events may wait for the Worker. */
 export const INCOMING_LIMIT = 1_000;
 /** A frame, and so a message, has at most so many bytes. */
 export const FRAME_LIMIT = 4 * 1_024 * 1_024;
+/** An event of a script, and a log line, has at most so many bytes. */
+export const EVENT_LIMIT = 1_024 * 1_024;
 /** Topics that belong to the service. */
 const RESERVED = /^(procedure|activity|request|operator|script|sb)(\.|$)/;
 const TOPIC = /^[^\s.*]+(\.[^\s.*]+)*$/;

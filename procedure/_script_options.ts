@@ -10,7 +10,7 @@ import {
   checkPositive,
   checkType,
 } from "./_arguments.ts";
-import { checkGrants } from "./_script_grants.ts";
+import { checkGrants, isAbsolute } from "./_script_grants.ts";
 import { OUTPUT_LIMITS } from "./_script_output.ts";
 import type { ScriptWorkerOptions, StopPolicy } from "./script_worker.ts";
 
@@ -60,9 +60,4 @@ export function checkSpawnOptions(options: ScriptWorkerOptions): void {
   }
   checkStopPolicy(options.stopPolicy);
   checkCommon(action, options);
-}
-
-/** Whether a path begins at the root of a disk. */
-export function isAbsolute(path: string): boolean {
-  return path.startsWith("/") || /^[a-zA-Z]:[\\/]/.test(path);
 }

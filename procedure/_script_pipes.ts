@@ -12,9 +12,33 @@ const LAST = 20;
 /** After the end of a process its pipes are read for so long. */
 const DRAIN = 500;
 
-/** Waits by a clock. */
-export function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => void clock.setTimer(resolve, ms));
+/** Pauses that all end when nothing is to be held back any more. */
+export class Pauses {
+  readonly #clock: Clock;
+  readonly #open = new Set<() => void>();
+  #isOver = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  async wait(ms: number): Promise<void> {
+    if (ms <= 0 || this.#isOver) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        cancel();
+        this.#open.delete(end);
+        resolve();
+      };
+      const cancel = this.#clock.setTimer(end, ms);
+      this.#open.add(end);
+    });
+  }
+
+  end(): void {
+    this.#isOver = true;
+    for (const end of this.#open) end();
+  }
 }
 
 /** Reads what the process of a script writes, within bounds. */
@@ -28,6 +52,7 @@ export class Pipes {
   readonly #lines: Budget;
   readonly #ends: Promise<void>[];
   readonly #readers: ReadableStreamDefaultReader<Uint8Array>[] = [];
+  readonly #pauses: Pauses;
   readonly #marks = { stdout: 0, stderr: 0 };
   readonly #open = { stdout: true, stderr: true };
   #dropped = 0;
@@ -46,6 +71,7 @@ export class Pipes {
     this.#limits = limits;
     this.#clock = clock;
     this.#onOutput = onOutput;
+    this.#pauses = new Pauses(clock);
     this.#lines = new Budget(
       limits.linesPerSecond,
       limits.burst,
@@ -107,6 +133,7 @@ export class Pipes {
 
   /** Reads what is left of a process that has ended. */
   async drain(): Promise<void> {
+    this.#pauses.end();
     let cancel = () => {};
     // What the script has started may hold the pipes.
     const late = new Promise<void>((resolve) => {
@@ -142,8 +169,7 @@ export class Pipes {
         const { done, value } = await reader.read();
         if (done) break;
         splitter.push(value);
-        const ms = budget.spend(value.length);
-        if (ms > 0) await pause(this.#clock, ms);
+        await this.#pauses.wait(budget.spend(value.length));
       }
     } catch {
       // A pipe that breaks has ended.

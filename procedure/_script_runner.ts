@@ -6,7 +6,7 @@
  * that the script can reach: a script that changes the globals harms itself.
  */
 
-import { describeThrown } from "./_script_error_value.ts";
+import { describeThrown, type ErrorValue } from "./_script_error_value.ts";
 import {
   BOARD,
   type CallMessage,
@@ -30,8 +30,25 @@ const { freeze } = Object;
 const CAPACITY = 1_000;
 /** So many subscriptions may be open. */
 const SUBSCRIPTIONS = 1_000;
+/** A log line has at most so many characters. */
+const LOG_LENGTH = 65_536;
 /** So many functions of a module are told. */
 const NAMES = 1_000;
+
+/** Describes an error of the script, without what is below the script. */
+function describe(thrown: unknown): ErrorValue {
+  return cleanStack(describeThrown(thrown));
+}
+
+function cleanStack(value: ErrorValue): ErrorValue {
+  const lines = value.stack.split("\n")
+    .filter((line) => !line.includes(import.meta.url));
+  while (/^ {4}at .*\(ext:/.test(lines.at(-1) ?? "")) lines.pop();
+  const stack = lines.join("\n");
+  return value.cause === undefined
+    ? { ...value, stack }
+    : { ...value, stack, cause: cleanStack(value.cause) };
+}
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 
@@ -123,7 +140,6 @@ class Runner {
   readonly #subscriptions = new Set<Subscription>();
   readonly #functions = new Map<string, (argument: unknown) => unknown>();
   #hasNoticed = false;
-  #lost = 0;
 
   constructor(setup: RunnerSetup) {
     this.#setup = setup;
@@ -147,7 +163,7 @@ class Runner {
       }
       this.post({ type: "loaded", names: [...this.#functions.keys()] });
     } catch (error) {
-      this.post({ type: "notLoaded", error: describeThrown(error) });
+      this.post({ type: "notLoaded", error: describe(error) });
     }
   }
 
@@ -173,7 +189,7 @@ class Runner {
       await called(this.#argumentsOf(message));
       this.post({ type: "returned", id });
     } catch (error) {
-      this.post({ type: "threw", id, error: describeThrown(error) });
+      this.post({ type: "threw", id, error: describe(error) });
     }
   }
 
@@ -207,10 +223,7 @@ class Runner {
     for (;;) {
       const outgoing = load(this.#board, BOARD.OUTGOING);
       if (outgoing < OUTGOING_LIMIT) break;
-      if (this.#isAborted) {
-        this.#lost++;
-        return false;
-      }
+      if (this.#isAborted) return false;
       wait(this.#board, BOARD.OUTGOING, outgoing, 1_000);
     }
     add(this.#board, BOARD.OUTGOING, 1);
@@ -262,14 +275,15 @@ class Runner {
     for (const subscription of this.#subscriptions) {
       for (const pattern of subscription.patterns) patterns.add(pattern);
     }
-    this.post({ type: "subscribe", patterns: [...patterns] });
+    this.#sendWithRoom({ type: "subscribe", patterns: [...patterns] });
   }
 
   #log(level: string, message: string, details?: Record<string, unknown>) {
     const rest = details === undefined
       ? ""
       : ` ${inspect(details, { breakLength: Infinity })}`;
-    this.#sendWithRoom({ type: "log", text: `[${level}] ${message}${rest}` });
+    const text = `[${level}] ${message}${rest}`.slice(0, LOG_LENGTH);
+    this.#sendWithRoom({ type: "log", text });
   }
 
   #argumentsOf(message: CallMessage): unknown {
@@ -317,7 +331,7 @@ function watch(runner: Runner): void {
     runner.post({
       type: "gone",
       reason,
-      ...(thrown === undefined ? {} : { error: describeThrown(thrown) }),
+      ...(thrown === undefined ? {} : { error: describe(thrown) }),
     });
   addEventListener("error", (event) => {
     event.preventDefault();
@@ -367,7 +381,7 @@ export async function start(
   try {
     await checkPermissions(setup.unlimited);
   } catch (error) {
-    return runner.post({ type: "notLoaded", error: describeThrown(error) });
+    return runner.post({ type: "notLoaded", error: describe(error) });
   }
   await runner.load(load);
 }

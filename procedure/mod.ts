@@ -7,6 +7,7 @@
  */
 
 export * from "./activity.ts";
+export * from "./activity_service.ts";
 export * from "./control_page.ts";
 export * from "./environment_manager.ts";
 export * from "./git_manager.ts";
@@ -19,14 +20,9 @@ export * from "./procedure_state.ts";
 export * from "./procedure_store.ts";
 export * from "./procedure_store_error.ts";
 export * from "./procedure_topics.ts";
+export * from "./procedure_workers.ts";
 export * from "./process_manager.ts";
 export * from "./rest_api.ts";
-export * from "./sqlite_procedure_store.ts";
-export * from "./sqlite_scheduling_block_store.ts";
-export * from "./procedure_topics.ts";
-export * from "./sqlite_procedure_store.ts";
-export * from "./sqlite_scheduling_block_store.ts";
-export * from "./procedure_topics.ts";
 export * from "./scheduling_block_store.ts";
 export * from "./script.ts";
 export * from "./script_error.ts";
@@ -38,3 +34,4 @@ export * from "./script_worker.ts";
 export * from "./script_worker_pool.ts";
 export * from "./server.ts";
 export * from "./sqlite_procedure_store.ts";
+export * from "./sqlite_scheduling_block_store.ts";

@@ -7,7 +7,11 @@
  */
 
 import type { BusReply } from "@longrun/tasks/event-bus";
-import type { ActivityState, ActivitySummary } from "./activity.ts";
+import type {
+  ActivityState,
+  ActivitySummary,
+  RunActivityCommand,
+} from "./activity.ts";
 import type {
   PrepareProcessCommand,
   ProcedureSummary,
@@ -45,6 +49,14 @@ export interface ProcedureTopics {
   "request.procedure.stop": StopProcessCommand;
   /** Ask for procedures: all, or those of these numbers. */
   "request.procedure.list": { readonly pids?: readonly number[] };
+  /** Ask for an activity to be run. */
+  "request.activity.run": RunActivityCommand;
+  /** Ask for activities: all, or those of these numbers. */
+  "request.activity.list": { readonly ids?: readonly number[] };
+  /** The reply to `request.activity.run`. */
+  "activity.reply.running": BusReply<ActivitySummary>;
+  /** The reply to `request.activity.list`. */
+  "activity.pool.list": BusReply<readonly ActivitySummary[]>;
   /** The reply to `request.procedure.create`. */
   "procedure.reply.created": BusReply<ProcedureSummary>;
   /** The reply to `request.procedure.start`. */

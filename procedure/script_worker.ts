@@ -14,7 +14,7 @@
 import { deserialize, serialize } from "node:v8";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import { checkFiniteCount, checkName, checkString } from "./_arguments.ts";
+import { checkName, checkString } from "./_arguments.ts";
 import {
   type Cloner,
   decodeFrame,
@@ -28,7 +28,7 @@ import {
 import { readErrorValue } from "./_script_error_value.ts";
 import { Outbox } from "./_script_outbox.ts";
 import { Budget, OUTPUT_LIMITS, type OutputLimits } from "./_script_output.ts";
-import { type Output, pause, Pipes } from "./_script_pipes.ts";
+import { type Output, Pauses, Pipes } from "./_script_pipes.ts";
 import { type Started, startProcess } from "./_script_process.ts";
 import { checkSpawnOptions, checkStopPolicy } from "./_script_options.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
@@ -190,11 +190,13 @@ export class ScriptWorker implements AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #pipes: Pipes;
   readonly #events: Budget;
+  readonly #pauses: Pauses;
   readonly #onAbort = (): void => void this.stop();
   #loading: Waiting<readonly string[]> | undefined;
   #names: readonly string[] | undefined;
   #call: (Waiting<void> & { readonly id: number }) | undefined;
   #calls = 0;
+  #taken = 0;
   #reason: string | undefined;
   #error: ScriptError | undefined;
   #hasEnded = false;
@@ -219,6 +221,7 @@ export class ScriptWorker implements AsyncDisposable {
     const rate = options.outputLimits?.eventsPerSecond ??
       OUTPUT_LIMITS.eventsPerSecond;
     this.#events = new Budget(rate, rate, () => this.#clock.now());
+    this.#pauses = new Pauses(this.#clock);
     const listening = this.#listen();
     this.exited = this.#watch(listening);
     options.signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -409,9 +412,10 @@ export class ScriptWorker implements AsyncDisposable {
     };
     this.#isStopping = true;
     if (!this.#hasEnded && abort > 0) {
+      const deadline = this.#clock.now() + abort;
       this.#outbox.command({ type: "abort" });
       await this.#isNoticed(abort / 2);
-      if (this.#hasNoticed) await this.#ends(abort / 2);
+      if (this.#hasNoticed) await this.#ends(deadline - this.#clock.now());
     }
     if (!this.#hasEnded && term > 0) {
       kill(this.#process, "SIGTERM");
@@ -432,8 +436,8 @@ export class ScriptWorker implements AsyncDisposable {
   }
 
   /** Waits for the end, not longer than this. */
-  #ends(ms: number): Promise<void> {
-    return this.#unless(this.#process.status, ms);
+  async #ends(ms: number): Promise<void> {
+    if (ms > 0) await this.#unless(this.#process.status, ms);
   }
 
   /** Waits for the script to look whether it is to end; or for the end. */
@@ -455,14 +459,19 @@ export class ScriptWorker implements AsyncDisposable {
   /** Takes the messages of the child, no faster than it may send them. */
   async #listen(): Promise<void> {
     try {
-      for await (const frame of readFrames(this.#connection)) {
+      // A connection that breaks has ended.
+      const reader = {
+        read: (bytes: Uint8Array) =>
+          this.#connection.read(bytes).catch(() => null),
+      };
+      for await (const frame of readFrames(reader)) {
         const message = decodeFrame(frame, CLONER);
         const isEvent = await this.#take(message as FromRunner);
-        const ms = isEvent ? this.#events.spend(1) : 0;
-        if (ms > 0 && !this.#isStopping) await pause(this.#clock, ms);
+        if (!isEvent) continue;
+        await this.#pauses.wait(this.#events.spend(1));
+        this.#acknowledge();
       }
     } catch (error) {
-      if (this.#hasEnded) return;
       this.#reason ??= "it broke the protocol";
       this.#logger.warn(
         `The process of procedure #${this.#options.pid} said something odd`,
@@ -470,6 +479,17 @@ export class ScriptWorker implements AsyncDisposable {
       );
       kill(this.#process, "SIGKILL");
     }
+  }
+
+  /** Makes room for more events, with one message for several. */
+  #acknowledge(): void {
+    this.#taken++;
+    if (this.#taken > 1) return;
+    queueMicrotask(() => {
+      const count = this.#taken;
+      this.#taken = 0;
+      this.#outbox.command({ type: "taken", count });
+    });
   }
 
   /** Nothing in a message is believed. Returns whether it was an event. */
@@ -547,6 +567,7 @@ export class ScriptWorker implements AsyncDisposable {
     const { code, signal } = await this.#process.status;
     this.#hasEnded = true;
     this.#onNotice?.();
+    this.#pauses.end();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
     this.#outbox.close();
     await this.#pipes.drain();

@@ -6,7 +6,6 @@
  * @module
  */
 
-import type { BusEvent } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
 import type { EnvironmentManager } from "./environment_manager.ts";
@@ -77,6 +76,8 @@ interface Seat {
   readonly abort: AbortController;
   worker: ScriptWorker | undefined;
   place: Place | undefined;
+  /** Ends the events that its script has subscribed to. */
+  silence: (() => void) | undefined;
   /** Resolves when it is known whether there is a worker. */
   created: Promise<unknown>;
 }
@@ -84,8 +85,12 @@ interface Seat {
 /** What only the service publishes. */
 const OWN = /^(procedure|activity|request|operator|script|sb)(\.|$)/;
 
-/** What a script hears of only if it asks for it by name: it would answer. */
+/**
+ * What a script hears of only if it asks for it: two that write a line for each
+ * event would never come to an end.
+ */
 const OUTPUT = "script.output";
+const OUTPUTS: readonly string[] = [OUTPUT, "script.*"];
 
 const NO_TIME: StopPolicy = Object.freeze({ abort: 0 });
 
@@ -102,7 +107,6 @@ export class ScriptWorkerPool implements ScriptPool {
   readonly #options: ScriptWorkerPoolOptions;
   readonly #logger: Logger;
   readonly #seats: Map<number, Seat> = new Map();
-  readonly #silence: () => void;
 
   /**
    * Creates a pool without processes.
@@ -118,7 +122,6 @@ export class ScriptWorkerPool implements ScriptPool {
     this.#git = options.git;
     this.#environments = options.environments;
     this.#logger = options.logger ?? defaultLogger;
-    this.#silence = this.#bus.onEvent("*", (event) => this.broadcast(event));
   }
 
   /** The numbers of the procedures that have a process. */
@@ -180,6 +183,7 @@ export class ScriptWorkerPool implements ScriptPool {
       abort: new AbortController(),
       worker: undefined,
       place: undefined,
+      silence: undefined,
       created: Promise.resolve(),
     };
     this.#seats.set(pid, seat);
@@ -207,7 +211,9 @@ export class ScriptWorkerPool implements ScriptPool {
       ? await this.#placeInCheckout(script, signal)
       : await this.#placeOfFile(script);
     signal.throwIfAborted();
-    seat.worker = await ScriptWorker.spawn(this.#workerOptions(seat, place));
+    seat.worker = await ScriptWorker.spawn(
+      this.#workerOptions(seat, place, signal),
+    );
     onProcess?.(seat.worker.osPid);
     onCreated();
     signal.throwIfAborted();
@@ -216,7 +222,12 @@ export class ScriptWorkerPool implements ScriptPool {
     return functions;
   }
 
-  #workerOptions({ pid }: Seat, place: Place): ScriptWorkerOptions {
+  #workerOptions(
+    seat: Seat,
+    place: Place,
+    signal: AbortSignal,
+  ): ScriptWorkerOptions {
+    const { pid } = seat;
     const { startupTimeout, stopPolicy } = this.#options;
     const source = String(pid);
     return {
@@ -228,6 +239,8 @@ export class ScriptWorkerPool implements ScriptPool {
       startupTimeout,
       stopPolicy,
       logger: this.#logger,
+      signal,
+      onSubscribe: (patterns) => this.#subscribe(seat, patterns),
       onOutput: (output) =>
         this.#bus.publish(OUTPUT, { pid, ...output }, { source }),
       onPublish: (topic, data) => {
@@ -242,6 +255,26 @@ export class ScriptWorkerPool implements ScriptPool {
         }
       },
     };
+  }
+
+  #subscribe(seat: Seat, patterns: readonly string[]): void {
+    seat.silence?.();
+    seat.silence = undefined;
+    if (patterns.length === 0) return;
+    const source = String(seat.pid);
+    const hearsOutput = patterns.some((one) => OUTPUTS.includes(one));
+    try {
+      seat.silence = this.#bus.onEvent(patterns, (event) => {
+        if (event.source === source) return;
+        if (event.topic === OUTPUT && !hearsOutput) return;
+        seat.worker?.deliver(event);
+      });
+    } catch (error) {
+      this.#logger.warn(`PID #${seat.pid} subscribed to nonsense`, {
+        pid: seat.pid,
+        error,
+      });
+    }
   }
 
   async #placeOfFile(script: ExecutableScript): Promise<Place> {
@@ -339,19 +372,6 @@ export class ScriptWorkerPool implements ScriptPool {
   }
 
   /**
-   * Hands an event to the scripts that have subscribed to it, but not to the
-   * one that published it.
-   *
-   * @param event The event.
-   */
-  broadcast(event: BusEvent): void {
-    for (const { pid, worker } of this.#seats.values()) {
-      if (worker === undefined || event.source === String(pid)) continue;
-      worker.deliver(event);
-    }
-  }
-
-  /**
    * Ends the process of a procedure, whatever it is at, and forgets it.
    *
    * @param pid The number of the procedure.
@@ -367,6 +387,7 @@ export class ScriptWorkerPool implements ScriptPool {
       if (seat.worker === undefined) return "stopped";
       return await seat.worker.stop(force ? NO_TIME : undefined);
     } finally {
+      seat.silence?.();
       seat.place?.release();
       this.#seats.delete(pid);
     }
@@ -374,7 +395,6 @@ export class ScriptWorkerPool implements ScriptPool {
 
   /** Ends all processes. Resolves when they have ended. */
   async close(): Promise<void> {
-    this.#silence();
     await Promise.all([...this.#seats.keys()].map((pid) => this.stop(pid)));
   }
 

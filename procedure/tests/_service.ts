@@ -6,7 +6,11 @@ import { fileSystemScript } from "../script.ts";
 import { serve } from "../server.ts";
 
 const [database = "", path = "", uri = ""] = Deno.args;
-const server = await serve({ port: 0, database, policy: { roots: [{ path }] } });
+const server = await serve({
+  port: 0,
+  database,
+  policy: { roots: [{ path }] },
+});
 const { procedures } = server;
 await procedures.prepare({ script: fileSystemScript(uri) });
 await procedures.start({ pid: 1, forceStart: true });

@@ -67,7 +67,7 @@ test("A script is prepared and run to its end", async () => {
   );
   const { lines } = await client.output(1);
   assertEquals(lines.map(({ stream, text }) => [stream, text]), [
-    ["log", "info: subarray 1"],
+    ["log", "[info] subarray 1"],
     ["stdout", "observing m31"],
   ]);
 });
@@ -91,7 +91,7 @@ test("A busy loop keeps nobody from asking, and is stopped", async () => {
   await client.start({ pid: 1 });
   assertEquals((await client.list()).map(({ state }) => state), ["RUNNING"]);
   assertEquals((await client.list()).length, 1);
-  const { message } = await client.stop({ pid: 1 });
+  const message = await client.stop({ pid: 1 });
   assertEquals(message, "Successfully stopped script with ID 1");
   assertEquals((await client.get(1)).state, "STOPPED");
   assertEquals(server.procedures.live, 0);
@@ -123,7 +123,7 @@ test("The abort script runs after a stop, with the subarray", async () => {
   });
   await night.until(1, "READY");
   await client.start({ pid: 1 });
-  const { message } = await client.stop({ pid: 1, runAbort: true });
+  const message = await client.stop({ pid: 1, runAbort: true });
   assertEquals(
     message,
     "Successfully stopped script with ID 1 and aborted subarray activity",
@@ -131,7 +131,7 @@ test("The abort script runs after a stop, with the subarray", async () => {
   await night.until(2, "COMPLETE");
   const { lines } = await client.output(2);
   assertEquals(lines.map(({ text }) => text), [
-    "info: subarray 4 is aborted",
+    "[info] subarray 4 is aborted",
   ]);
 });
 
@@ -149,10 +149,13 @@ test("Scripts speak with each other and with the service", async () => {
   const answers = [await events.next(), await events.next()]
     .map(({ value }) => value?.data as { pid: number; data: unknown })
     .sort((one, other) => one.pid - other.pid);
-  assertEquals(answers, [1, 2].map((pid) => ({
-    pid,
-    data: { gain: new Map([["a", 1]]) },
-  })));
+  assertEquals(
+    answers,
+    [1, 2].map((pid) => ({
+      pid,
+      data: { gain: new Map([["a", 1]]) },
+    })),
+  );
   bus.publish("enough", null);
   for (const pid of [1, 2]) {
     await procedures.waitForState(pid, "COMPLETE", LIMIT);
@@ -346,7 +349,7 @@ test("A server that is not for this machine alone needs tokens", async () => {
   );
   await using night = await start({
     hostname: "0.0.0.0",
-    tokens: [{ token: "a secret of many letters", scopes: ["view"] }],
+    tokens: [{ token: "a-secret-of-many-letters", scopes: ["view"] }],
   });
   const url = night.server.url.replace("0.0.0.0", "127.0.0.1");
   const response = await fetch(`${url}/procedures`);

@@ -1,0 +1,545 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/**
+ * Runs the activities of scheduling blocks by their names.
+ *
+ * @module
+ */
+
+import { abortable, CancelScope } from "@longrun/tasks/cancellation";
+import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import { follow, isOver } from "./_activity_states.ts";
+import {
+  checkBoolean,
+  checkFiniteCount,
+  checkFunction,
+  checkName,
+  checkOptions,
+  checkType,
+} from "./_arguments.ts";
+import { MainStarter, type Startable } from "./_main_starter.ts";
+import { writeDefinition } from "./_scheduling_block_wire.ts";
+import type {
+  ActivityDefinition,
+  ActivityState,
+  ActivitySummary,
+  RunActivityCommand,
+} from "./activity.ts";
+import {
+  mergeInput,
+  type ProcedureInput,
+  procedureInput,
+  type ProcedureSummary,
+} from "./procedure.ts";
+import { ProcedureError } from "./procedure_errors.ts";
+import type {
+  ActivityRunner,
+  ProcedureService,
+  WaitOptions,
+} from "./procedure_service.ts";
+import type { ProcedureState } from "./procedure_state.ts";
+import {
+  InMemoryProcedureStore,
+  type ProcedureStore,
+} from "./procedure_store.ts";
+import type {
+  SchedulingBlockDefinition,
+  SchedulingBlockStore,
+} from "./scheduling_block_store.ts";
+import type { ExecutableScript } from "./script.ts";
+
+/** Options of {@linkcode ActivityService}. */
+export interface ActivityServiceOptions {
+  /** What prepares and starts the scripts. It is not closed with the service. */
+  procedures: ProcedureService;
+  /** Where the scheduling blocks are. It is not closed with the service. */
+  blocks: SchedulingBlockStore;
+  /**
+   * What survives the service. It is not closed with it.
+   *
+   * @default {a store in memory}
+   */
+  store?: ProcedureStore;
+  /**
+   * How many activities are remembered. Those that have not ended always are.
+   *
+   * @default {1_000}
+   */
+  historyLimit?: number;
+  /**
+   * Told of what failed while nobody waited for it.
+   *
+   * @default {a logger that is silent but for errors}
+   */
+  logger?: Logger;
+  /**
+   * The time of day, in milliseconds since the epoch.
+   *
+   * @default {Date.now}
+   */
+  now?: () => number;
+}
+
+const NOTHING: ProcedureInput = procedureInput();
+
+/** The inputs of all functions that one of both names. */
+function mergeAll(
+  below: Readonly<Record<string, ProcedureInput>>,
+  above: Readonly<Record<string, ProcedureInput>>,
+): Record<string, ProcedureInput> {
+  const inputs = new Map(Object.entries(below));
+  for (const [fn, input] of Object.entries(above)) {
+    const first = inputs.get(fn);
+    inputs.set(fn, first === undefined ? input : mergeInput(first, input));
+  }
+  return Object.fromEntries(inputs);
+}
+
+function checkCommand(command: RunActivityCommand): void {
+  const doing = "run an activity";
+  checkType(
+    typeof command === "object" && command !== null,
+    doing,
+    "command",
+    "an object",
+    command,
+  );
+  const { name, sbdId, prepareOnly, createEnv, args = {} } = command;
+  checkName(doing, "name", name);
+  checkName(doing, "sbdId", sbdId);
+  checkBoolean(doing, "prepareOnly", prepareOnly);
+  checkBoolean(doing, "createEnv", createEnv);
+  const isObject = (value: unknown): value is object =>
+    typeof value === "object" && value !== null && !Array.isArray(value);
+  checkType(isObject(args), doing, "args", "an object", args);
+  for (const [fn, input] of Object.entries(args)) {
+    checkType(
+      isObject(input) && Array.isArray(input.args) && isObject(input.kwargs),
+      doing,
+      `args.${fn}`,
+      "an object with 'args' and 'kwargs'",
+      input,
+    );
+  }
+}
+
+function activityOf(
+  { id, activities }: SchedulingBlockDefinition,
+  name: string,
+): ActivityDefinition {
+  const activity = Object.hasOwn(activities, name)
+    ? activities[name]
+    : undefined;
+  if (activity !== undefined) return activity;
+  throw new ProcedureError(
+    "activity-not-defined",
+    `Activity '${name}' not present in the SBDefinition ${id}`,
+  );
+}
+
+function withEnv(
+  script: ExecutableScript,
+  isWanted: boolean,
+): ExecutableScript {
+  return script.type === "git" && isWanted && !script.createEnv
+    ? { ...script, createEnv: true }
+    : script;
+}
+
+const hasCalledMain = (summary: ProcedureSummary | undefined): boolean =>
+  summary?.calls.some(({ fn }) => fn === "main") ?? false;
+
+/** An activity that has not ended, and what is known of its procedure. */
+interface Followed {
+  summary: ActivitySummary;
+  /** What the history told at first: events may tell it again. */
+  told: Set<string>;
+  starts: Startable | undefined;
+}
+
+/**
+ * Runs activities: makes an instance of the scheduling block, prepares the
+ * script of the activity and starts its `main` as soon as it is READY, with an
+ * `init` or without. `ActivityService` of `ska_oso_oet`.
+ *
+ * `main` is called with what the definition and the command say, name by name,
+ * and with `sb_json`, the document of the scheduling block as JSON, and
+ * `sbi_id`, the name of the instance: scripts need not read a file for it.
+ *
+ * ```text
+ * procedure   CREATING … READY     RUNNING   COMPLETE
+ * activity    REQUESTED  PREPARED  RUNNING   COMPLETE
+ * ```
+ *
+ * **When to use.** Where scheduling blocks say what is executed. Scripts that
+ * are named themselves need a `ScriptExecutionService` only.
+ *
+ * **Gotchas.** When another procedure runs, the activity waits in PREPARED until
+ * it may run; activities that wait run in the order in which they were READY.
+ * To stop one, stop its procedure. Closing the service stops none.
+ */
+export class ActivityService implements ActivityRunner, AsyncDisposable {
+  readonly #procedures: ProcedureService;
+  readonly #blocks: SchedulingBlockStore;
+  readonly #store: ProcedureStore;
+  readonly #limit: number;
+  readonly #logger: Logger;
+  readonly #now: () => number;
+  readonly #summaries: Map<number, ActivitySummary> = new Map();
+  readonly #followed: Map<number, Followed> = new Map();
+  readonly #starter: MainStarter = new MainStarter();
+  readonly #scope: CancelScope = new CancelScope();
+  readonly #background: Set<Promise<unknown>> = new Set();
+  readonly #endEvents: () => void;
+  #lastId: number;
+
+  /**
+   * Creates a service. It remembers the activities of its store, and follows
+   * those that have not ended.
+   *
+   * @param options What it works with.
+   * @throws {TypeError} If an option is of the wrong type.
+   * @throws {RangeError} If `historyLimit` is not a positive integer.
+   */
+  constructor(options: ActivityServiceOptions) {
+    const doing = "create ActivityService";
+    checkOptions(doing, options);
+    const {
+      procedures,
+      blocks,
+      store = new InMemoryProcedureStore(),
+      historyLimit = 1_000,
+      logger = defaultLogger,
+      now = Date.now,
+    } = options;
+    checkFiniteCount(doing, "historyLimit", historyLimit, 1);
+    checkFunction(doing, "now", now);
+    checkFunction(doing, "procedures.prepare", procedures?.prepare);
+    checkFunction(doing, "blocks.getDefinition", blocks?.getDefinition);
+    this.#procedures = procedures;
+    this.#blocks = blocks;
+    this.#store = store;
+    this.#limit = historyLimit;
+    this.#logger = logger;
+    this.#now = now;
+    this.#lastId = store.lastActivityId;
+    this.#endEvents = procedures.bus.onEvent(
+      "procedure.lifecycle.statechange",
+      ({ data }) => this.#onState(data.pid, data.state, data.time),
+    );
+    for (const summary of store.activities()) this.#resume(summary);
+  }
+
+  /**
+   * Runs an activity. Resolves when it has a procedure.
+   *
+   * @param command The activity, and what its functions are called with.
+   * @param options What ends the wait. Once there is an instance the activity
+   * goes on without it.
+   * @returns A promise of its summary.
+   * @throws {TypeError} If the command is not as it should be, or lays
+   * arguments by place over others.
+   * @throws {ProcedureError} `"scheduling-block-not-found"`,
+   * `"activity-not-defined"`, `"closed"`, and those of the procedure. An
+   * activity whose procedure was refused has FAILED.
+   */
+  async run(
+    command: RunActivityCommand,
+    options: WaitOptions = {},
+  ): Promise<ActivitySummary> {
+    checkCommand(command);
+    checkOptions("run an activity", options);
+    this.#checkOpen();
+    options.signal?.throwIfAborted();
+    using scope = new CancelScope(this.#scope.signal, options.signal);
+    const { signal } = scope;
+    const { name, sbdId, prepareOnly = false, createEnv = false } = command;
+    const definition = await abortable(
+      this.#blocks.getDefinition(sbdId, { signal }),
+      signal,
+    );
+    const activity = activityOf(definition, name);
+    const args = mergeAll(activity.args, command.args ?? {});
+    const document = JSON.stringify(
+      definition.content ?? writeDefinition(definition),
+    );
+    const instance = await abortable(
+      this.#blocks.addInstance(
+        { sbdId, sbdVersion: definition.version, activityName: name },
+        { signal },
+      ),
+      signal,
+    );
+    const scriptArgs = {
+      ...args,
+      main: mergeInput(
+        args.main ?? NOTHING,
+        procedureInput({
+          sb_json: document,
+          sbi_id: instance.id,
+        }),
+      ),
+    };
+    const followed = this.#add({
+      id: ++this.#lastId,
+      procedureId: null,
+      sbdId,
+      sbiId: instance.id,
+      name,
+      prepareOnly,
+      scriptArgs,
+      state: "REQUESTED",
+      states: [["REQUESTED", this.#now()]],
+    });
+    const script = withEnv(activity.script, createEnv);
+    const begun = this.#inBackground(this.#begin(followed, script));
+    try {
+      return await abortable(begun, signal);
+    } catch (error) {
+      if (options.signal?.aborted) {
+        begun.catch((e) => this.#report(followed, e));
+      }
+      throw error;
+    }
+  }
+
+  /**
+   * Describes activities.
+   *
+   * @param ids Their numbers; without, all.
+   * @returns Their summaries, in this order.
+   * @throws {ProcedureError} `"activity-not-found"`.
+   */
+  summarise(ids?: readonly number[]): readonly ActivitySummary[] {
+    if (ids === undefined) return [...this.#summaries.values()];
+    const missing = ids.filter((id) => !this.#summaries.has(id));
+    if (missing.length > 0) {
+      throw new ProcedureError(
+        "activity-not-found",
+        `Activity IDs not found: ${missing.join(", ")}`,
+      );
+    }
+    return ids.flatMap((id) => this.#summaries.get(id) ?? []);
+  }
+
+  /**
+   * Ends the service: it follows no procedure any more, and starts none.
+   *
+   * @returns A promise that resolves when nothing is under way any more.
+   */
+  async close(): Promise<void> {
+    this.#endEvents();
+    this.#starter.clear();
+    this.#scope.abort(
+      new ProcedureError("closed", "The service of activities is closed"),
+    );
+    await Promise.allSettled(this.#background);
+  }
+
+  /** The same as {@linkcode ActivityService.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#scope.aborted) throw this.#scope.reason;
+  }
+
+  /** Waits with nobody, until it has ended or the service has. */
+  #inBackground<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#scope;
+    const bounded = abortable(work, signal);
+    const forget = (): void => void this.#background.delete(bounded);
+    this.#background.add(bounded);
+    bounded.then(forget, forget);
+    return bounded;
+  }
+
+  #report({ summary }: Followed, error: unknown): void {
+    if (this.#scope.aborted) return;
+    this.#logger.error(
+      `Activity ${summary.id} '${summary.name}' has failed: ${error}`,
+      { activity: summary.id, error },
+    );
+  }
+
+  async #begin(
+    followed: Followed,
+    script: ExecutableScript,
+  ): Promise<ActivitySummary> {
+    const { init = NOTHING } = followed.summary.scriptArgs;
+    try {
+      const { id } = await this.#procedures.prepare(
+        { script, initArgs: init },
+        { signal: this.#scope.signal },
+      );
+      if (!this.#scope.aborted) this.#link(followed, id);
+    } catch (error) {
+      if (!this.#scope.aborted) this.#move(followed, "FAILED", this.#now());
+      throw error;
+    }
+    return followed.summary;
+  }
+
+  #add(summary: ActivitySummary): Followed {
+    const followed: Followed = { summary, told: new Set(), starts: undefined };
+    this.#makeRoom();
+    this.#keep(followed, summary);
+    this.#publishState(followed);
+    return followed;
+  }
+
+  /** What the store knew: its procedure may have gone on, or be no more. */
+  #resume(summary: ActivitySummary): void {
+    this.#summaries.set(summary.id, summary);
+    if (isOver(summary.state)) return;
+    const followed: Followed = { summary, told: new Set(), starts: undefined };
+    const { procedureId } = summary;
+    if (procedureId === null || this.#find(procedureId) === undefined) {
+      this.#move(followed, "FAILED", this.#now());
+    } else this.#link(followed, procedureId);
+  }
+
+  #link(followed: Followed, pid: number): void {
+    const isKnown = followed.summary.procedureId === pid;
+    if (!isKnown) {
+      this.#keep(followed, { ...followed.summary, procedureId: pid });
+    }
+    this.#followed.set(pid, followed);
+    const since = isKnown ? followed.summary.states.at(-1)?.[1] ?? 0 : 0;
+    for (const [state, time] of this.#find(pid)?.history.states ?? []) {
+      followed.told.add(`${state} ${time}`);
+      if (time >= since) this.#onProcedure(followed, pid, state, time);
+    }
+  }
+
+  #find(pid: number): ProcedureSummary | undefined {
+    try {
+      return this.#procedures.summarise([pid])[0];
+    } catch {
+      return undefined;
+    }
+  }
+
+  #onState(pid: number, state: ProcedureState, time: number): void {
+    const followed = this.#followed.get(pid);
+    if (followed !== undefined) {
+      if (!followed.told.has(`${state} ${time}`)) {
+        followed.told.clear();
+        this.#onProcedure(followed, pid, state, time);
+      }
+    }
+    if (state !== "RUNNING") this.#starter.tryAgain();
+  }
+
+  #onProcedure(
+    followed: Followed,
+    pid: number,
+    state: ProcedureState,
+    time: number,
+  ): void {
+    const isCalled = hasCalledMain(this.#find(pid));
+    const next = follow(followed.summary.state, state, isCalled);
+    if (next !== undefined) this.#move(followed, next, time);
+    const { summary: { prepareOnly }, starts } = followed;
+    if (state === "READY" && !prepareOnly && !isCalled) {
+      followed.starts = starts ?? this.#startable(followed, pid);
+      this.#starter.add(followed.starts);
+    }
+  }
+
+  #startable(followed: Followed, pid: number): Startable {
+    const { main = NOTHING } = followed.summary.scriptArgs;
+    const find = (): ProcedureSummary | undefined => this.#find(pid);
+    const isWaiting = (): boolean => {
+      const procedure = find();
+      return !this.#scope.aborted && procedure?.state === "READY" &&
+        !hasCalledMain(procedure);
+    };
+    return {
+      get isWaiting(): boolean {
+        return isWaiting();
+      },
+      start: () =>
+        this.#inBackground(
+          this.#procedures.start(
+            { pid, fn: "main", args: main },
+            { signal: this.#scope.signal },
+          ),
+        ),
+      fail: (error) => {
+        // Somebody else has started or stopped it: the events tell.
+        if (this.#scope.aborted || !isWaiting()) return;
+        this.#report(followed, error);
+        this.#move(followed, "FAILED", this.#now());
+        this.#inBackground(this.#procedures.stop({ pid })).catch((reason) =>
+          this.#report(followed, reason)
+        );
+      },
+    };
+  }
+
+  #move(followed: Followed, state: ActivityState, time: number): void {
+    const { summary } = followed;
+    this.#keep(followed, {
+      ...summary,
+      state,
+      states: [...summary.states, [state, time]],
+    });
+    if (isOver(state) && summary.procedureId !== null) {
+      this.#followed.delete(summary.procedureId);
+    }
+    this.#publishState(followed);
+    const { bus } = this.#procedures;
+    const hasRun = summary.states.some(([one]) => one === "RUNNING");
+    const { sbiId } = summary;
+    if (state === "PREPARED" && summary.prepareOnly && !hasRun) {
+      bus.publish("activity.lifecycle.running", followed.summary);
+    }
+    if (state === "RUNNING" && !hasRun) {
+      bus.publish("activity.lifecycle.running", followed.summary);
+      bus.publish("sb.lifecycle.started", { sbiId });
+    }
+    if (state === "COMPLETE") {
+      bus.publish("sb.lifecycle.finished.succeeded", { sbiId });
+    } else if (isOver(state)) {
+      bus.publish("sb.lifecycle.finished.failed", { sbiId });
+    }
+  }
+
+  #publishState({ summary: { id, state, states } }: Followed): void {
+    const time = states.at(-1)?.[1] ?? this.#now();
+    this.#procedures.bus.publish(
+      "activity.lifecycle.statechange",
+      { id, state, time },
+    );
+  }
+
+  #keep(followed: Followed, summary: ActivitySummary): void {
+    followed.summary = Object.freeze(summary);
+    this.#summaries.set(summary.id, summary);
+    this.#tryTo("keep", summary.id, () => this.#store.saveActivity(summary));
+  }
+
+  #makeRoom(): void {
+    let excess = this.#summaries.size + 1 - this.#limit;
+    for (const { id, state } of [...this.#summaries.values()]) {
+      if (excess <= 0) return;
+      if (!isOver(state)) continue;
+      excess--;
+      this.#summaries.delete(id);
+      this.#tryTo("forget", id, () => this.#store.removeActivity(id));
+    }
+  }
+
+  #tryTo(what: string, id: number, write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#logger.error(`Could not ${what} activity ${id}: ${error}`, {
+        activity: id,
+        error,
+      });
+    }
+  }
+}
