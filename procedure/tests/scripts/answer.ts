@@ -1,0 +1,3 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+export const ANSWER = 42;
