@@ -210,7 +210,7 @@ function matches(allowed: string, repo: string): boolean {
   // What follows must not lead out of what the prefix names.
   const rest = repo.slice(prefix.length);
   return repo.startsWith(prefix) && rest !== "" &&
-    !/[?#\\]|%(2e|2f|5c|00)|\.\.|(^|\/)\.(\/|$)|\/\//i.test(rest);
+    !/[?#%\\\s]|\.\.|(^|\/)(\.?\/|\.$)/.test(rest);
 }
 
 /**
