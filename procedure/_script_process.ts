@@ -126,6 +126,16 @@ function environment(options: ProcessOptions): Record<string, string> {
   return environment;
 }
 
+/** Ends what the script has started and left behind. */
+export function killGroup(process: Deno.ChildProcess): void {
+  if (Deno.build.os === "windows") return;
+  try {
+    Deno.kill(-process.pid, "SIGKILL");
+  } catch {
+    // Nobody is left.
+  }
+}
+
 function secret(): string {
   return crypto.randomUUID() + crypto.randomUUID();
 }
@@ -214,6 +224,9 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
     process = new Deno.Command(Deno.execPath(), {
       args: [...commandLine(options, modules, port), entry],
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      // A group of its own: Control-C in a terminal is for the service, and what
+      // the script has started can be ended with it.
+      detached: Deno.build.os !== "windows",
       clearEnv: true,
       env: environment(options),
       stdin: "piped",

@@ -35,6 +35,9 @@ const LOG_LENGTH = 65_536;
 /** So many functions of a module are told. */
 const NAMES = 1_000;
 
+/** The module that imports this one and the script. */
+const ENTRY = "data:application/javascript,";
+
 /** Describes an error of the script, without what is below the script. */
 function describe(thrown: unknown): ErrorValue {
   return cleanStack(describeThrown(thrown));
@@ -42,7 +45,7 @@ function describe(thrown: unknown): ErrorValue {
 
 function cleanStack(value: ErrorValue): ErrorValue {
   const lines = value.stack.split("\n")
-    .filter((line) => !line.includes(import.meta.url));
+    .filter((line) => !line.includes(import.meta.url) && !line.includes(ENTRY));
   while (/^ {4}at .*\(ext:/.test(lines.at(-1) ?? "")) lines.pop();
   const stack = lines.join("\n");
   return value.cause === undefined

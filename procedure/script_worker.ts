@@ -29,7 +29,7 @@ import { readErrorValue } from "./_script_error_value.ts";
 import { Outbox } from "./_script_outbox.ts";
 import { Budget, OUTPUT_LIMITS, type OutputLimits } from "./_script_output.ts";
 import { type Output, Pauses, Pipes } from "./_script_pipes.ts";
-import { type Started, startProcess } from "./_script_process.ts";
+import { killGroup, type Started, startProcess } from "./_script_process.ts";
 import { checkSpawnOptions, checkStopPolicy } from "./_script_options.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -566,6 +566,8 @@ export class ScriptWorker implements AsyncDisposable {
   async #watch(listening: Promise<void>): Promise<ScriptExit> {
     const { code, signal } = await this.#process.status;
     this.#hasEnded = true;
+    // Only those who may run programs can have left any.
+    if ((this.#options.grants?.run ?? []).length > 0) killGroup(this.#process);
     this.#onNotice?.();
     this.#pauses.end();
     this.#options.signal?.removeEventListener("abort", this.#onAbort);

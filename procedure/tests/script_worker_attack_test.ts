@@ -11,7 +11,6 @@ import { ScriptWorker } from "../script_worker.ts";
 import {
   CONTEXT,
   Heard,
-  isAlive,
   SCRIPTS,
   spawnScript,
   withFiles,
@@ -181,6 +180,33 @@ test("A script that closes its output still returns", async () => {
   assertEquals(heard.topics(), ["user.closed"]);
 });
 
+test("What a script has started ends with it", async () => {
+  const heard = new Heard();
+  const worker = await spawnScript(
+    heard,
+    { grants: { run: ["/bin/sleep"] } },
+    ATTACKS,
+  );
+  await worker.run("leaves", NOTHING, CONTEXT);
+  const osPid = Number(heard.published[0]?.data);
+  assert(await isRunning(osPid));
+  assertEquals(await worker.stop(), "stopped");
+  for (let look = 0; look < 100 && await isRunning(osPid); look++) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert(!(await isRunning(osPid)));
+});
+
+/** Whether a process runs: one that nobody has waited for does not. */
+async function isRunning(osPid: number): Promise<boolean> {
+  try {
+    const status = await Deno.readTextFile(`/proc/${osPid}/status`);
+    return !/^State:\s+Z/m.test(status);
+  } catch {
+    return false;
+  }
+}
+
 async function residentMemory(osPid: number): Promise<number> {
   const status = await Deno.readTextFile(`/proc/${osPid}/status`);
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1_024;
@@ -218,7 +244,7 @@ for (
     assert(grown < 200, `${grown} MB in the parent`);
     assert(duration < 2_500, `${duration} ms to stop`);
     assert(outputs < 20_000 && events < 20_000);
-    assert(!(await isAlive(worker.osPid)));
+    assert(!(await isRunning(worker.osPid)));
   });
 }
 
@@ -255,14 +281,14 @@ test("A process leaves when its parent is killed, whatever it does", async () =>
   const reader = parent.stdout.getReader();
   const { value } = await reader.read();
   const osPid = Number(new TextDecoder().decode(value));
-  assert(await isAlive(osPid));
+  assert(await isRunning(osPid));
   parent.kill("SIGKILL");
   await parent.status;
   await reader.cancel();
-  for (let look = 0; look < 100 && await isAlive(osPid); look++) {
+  for (let look = 0; look < 100 && await isRunning(osPid); look++) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  assert(!(await isAlive(osPid)));
+  assert(!(await isRunning(osPid)));
 });
 
 test("A stranger who connects first is not taken for the script", async () => {

@@ -135,3 +135,14 @@ export function closesItsOutput({ publish }: ScriptArguments): void {
   Deno.stdout.close();
   publish("user.closed");
 }
+
+/** Leaves a process behind that lives for a while, and says which. */
+export async function leaves({ publish }: ScriptArguments): Promise<void> {
+  const left = new Deno.Command("/bin/sleep", {
+    args: ["60"],
+    stdin: "null",
+  }).spawn();
+  left.unref();
+  await Promise.resolve();
+  publish("user.left", left.pid);
+}
