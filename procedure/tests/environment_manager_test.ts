@@ -145,6 +145,10 @@ test("EnvironmentManager deletes environments that nobody uses", async () => {
   await fails("invalid-state", () => manager.delete(id));
   const elsewhere = place.manager();
   await fails("invalid-state", () => elsewhere.delete(id));
+  const again = await manager.get({ repo });
+  again.release();
+  again.release();
+  await fails("invalid-state", () => manager.delete(id));
   assertEquals(namesIn(environment.directory), ["a.ts"]);
   environment.release();
   await manager.delete(id);
@@ -248,6 +252,26 @@ test("EnvironmentManager ends a build when nobody waits any more, and not before
   using environment = await third;
   assertEquals(namesIn(environment.directory), ["a.ts"]);
   await eventually(() => !place.isBuilding, "was the first one removed");
+});
+
+test("EnvironmentManager holds nothing for those who left just before the end", async () => {
+  await using place = new Place();
+  const commit = await place.commit({ "a.ts": "a" });
+  const manager = place.manager();
+  const git = { repo: place.repo, commit };
+  (await manager.get(git)).release();
+  for (let turns = 0; turns < 40; turns++) {
+    const controller = new AbortController();
+    const get = manager.get(git, { signal: controller.signal });
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    if (turns % 2 === 1) await pause(turns / 10);
+    controller.abort("gone");
+    const environment = await get.catch(() => undefined);
+    environment?.release();
+  }
+  await pause(20);
+  await manager.delete(commit);
+  assertEquals(place.kept, []);
 });
 
 test("EnvironmentManager ends an installation that takes too long", async () => {
@@ -441,23 +465,18 @@ test("EnvironmentManager takes over from a process that was killed in the middle
   const lock = place.folder.at("environments", locks[0] ?? "");
   assertEquals(JSON.parse(await Deno.readTextFile(lock)).pid, pid);
 
-  await using other = new Service(place, commit);
-  const manager = place.manager();
-  const signal = AbortSignal.timeout(300);
-  const wait = manager.get({ repo: place.repo, commit }, { signal });
-  assertEquals(await wait.catch((reason) => reason), signal.reason);
+  const gate = Promise.withResolvers<void>();
+  const manager = place.manager(() => gate.promise);
+  const get = manager.get({ repo: place.repo, commit });
+  await pause(300);
   assertEquals(place.installs, 0);
   one.child.kill("SIGKILL");
-  await eventually(() => builders(place).length === 2, "was it taken over");
+  await eventually(() => place.installs === 1, "was it taken over");
   assert(!isAlive(pid));
-  assertEquals(place.kept.length, 1, "the half-built folder was swept");
-  await Deno.writeTextFile(place.folder.at("go"), "");
-  const directory = await other.directory();
-  assertEquals(
-    await Deno.readTextFile(`${directory}/whole`),
-    String(other.child.pid),
-  );
-  assertEquals(await other.end(), 0);
+  assertEquals(place.kept.length, 1, "the half-built folder is removed");
+  gate.resolve();
+  using environment = await get;
+  assertEquals(namesIn(environment.directory), ["a.ts"]);
 });
 
 test("EnvironmentManager checks its options", () => {

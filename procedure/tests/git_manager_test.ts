@@ -95,6 +95,13 @@ test("GitManager finds the commit of exactly the branch that is asked for", asyn
     head,
   );
 
+  // Git finds this one too when it is asked for refs/heads/next.
+  await repository.branch("a/refs/heads/next", { "a.ts": "4" });
+  await fails(
+    "git-failed",
+    () => manager.resolveCommit({ repo, branch: "next" }),
+  );
+
   await repository.git("tag", "v1", other);
   const error = await fails(
     "git-failed",
