@@ -174,6 +174,21 @@ test("EnvironmentManager builds once for all who ask at once", async () => {
   for (const each of all) each.release();
 });
 
+test("EnvironmentManager installs twice for three scripts of two commits", async () => {
+  await using place = new Place();
+  const one = await place.commit({ "a.ts": "a" });
+  const other = await place.commit({ "a.ts": "b" });
+  const { repo } = place;
+  const manager = place.manager(() => pause(20));
+  const all = await Promise.all(
+    [one, other, one].map((commit) => manager.get({ repo, commit })),
+  );
+  assertEquals(all.map(({ id }) => id), [one, other, one]);
+  assertEquals(all[0]?.directory, all[2]?.directory);
+  assertEquals(place.installs, 2);
+  for (const each of all) each.release();
+});
+
 test("EnvironmentManager builds once for two managers of one folder", async () => {
   await using place = new Place();
   await place.commit({ "a.ts": "a" });
@@ -269,8 +284,8 @@ test("EnvironmentManager holds nothing for those who left just before the end", 
     const environment = await get.catch(() => undefined);
     environment?.release();
   }
-  await pause(20);
-  await manager.delete(commit);
+  const isDeleted = () => manager.delete(commit).then(() => true, () => false);
+  await eventually(isDeleted, "did all let go");
   assertEquals(place.kept, []);
 });
 
