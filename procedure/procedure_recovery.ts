@@ -15,6 +15,7 @@ import {
   checkOptions,
   checkPositive,
 } from "./_arguments.ts";
+import { isOver } from "./_activity_states.ts";
 import type { ActivityState, ActivitySummary } from "./activity.ts";
 import type { ProcedureSummary } from "./procedure.ts";
 import { isFinal, type ProcedureState } from "./procedure_state.ts";
@@ -148,9 +149,6 @@ function ended(
     },
   };
 }
-
-const isOver = (state: ActivityState): boolean =>
-  state === "COMPLETE" || state === "FAILED" || state === "STOPPED";
 
 function activityEnd(procedure: ProcedureState | undefined): ActivityState {
   return procedure === "COMPLETE" || procedure === "STOPPED"
