@@ -46,6 +46,13 @@ export interface SqliteProcedureStoreOptions {
    */
   maxLines?: number;
   /**
+   * How large the file may become, in bytes; beyond that the store behaves as
+   * if the disk were full.
+   *
+   * @default {Infinity}
+   */
+  maxSize?: number;
+  /**
    * How long lines of output may wait to be written, in milliseconds: so much
    * of it is lost when the program crashes.
    *
@@ -122,6 +129,14 @@ const statementsOf = (database: DatabaseSync) => ({
   ),
 });
 
+const PAGE = 4_096;
+
+function limitSize(database: DatabaseSync, bytes: number): void {
+  if (bytes === Infinity) return;
+  const pages = Math.max(1, Math.floor(bytes / PAGE));
+  database.exec(`PRAGMA max_page_count = ${pages}`);
+}
+
 interface Row {
   readonly id: number;
   readonly value: string;
@@ -193,6 +208,7 @@ export class SqliteProcedureStore implements ProcedureStore {
     checkCommon(doing, options);
     const {
       maxLines = 10_000,
+      maxSize = Infinity,
       flushInterval = 250,
       retryInterval = 5_000,
       wait = 1_000,
@@ -200,6 +216,7 @@ export class SqliteProcedureStore implements ProcedureStore {
       logger = defaultLogger,
     } = options;
     checkFiniteCount(doing, "maxLines", maxLines, 1);
+    checkPositive(doing, "maxSize", maxSize);
     checkPositive(doing, "flushInterval", flushInterval);
     checkPositive(doing, "retryInterval", retryInterval);
     checkFiniteCount(doing, "wait", wait, 0);
@@ -211,6 +228,7 @@ export class SqliteProcedureStore implements ProcedureStore {
     this.#logger = logger;
     this.#database = openSqlite(file, FORMAT, { wait });
     try {
+      limitSize(this.#database, maxSize);
       this.#statements = statementsOf(this.#database);
       this.#load();
     } catch (error) {
