@@ -30,8 +30,11 @@ export interface StreamRequest {
   readonly lastEventId: string | undefined;
 }
 
-/** How long the events are gathered before they are sent. */
+/** How long the events are gathered before they are sent, at least. */
 const GATHERING = 10;
+
+/** How much longer for each reader: a piece costs whatever it holds. */
+const GATHERING_EACH = 0.2;
 
 /** How much is handed to the runtime at a time, in bytes. */
 const MOST_AT_ONCE = 64 * 1024;
@@ -280,8 +283,7 @@ export class EventStreamHub {
         this.#isGathering = false;
         if (this.#released < this.#last) this.#releaseAndGather();
       },
-      GATHERING,
-      { ref: false },
+      Math.max(GATHERING, GATHERING_EACH * this.#streams.size),
     );
     this.#release();
   }

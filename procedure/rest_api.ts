@@ -14,7 +14,7 @@
  * @module
  */
 
-import { CancelScope, timeout } from "@longrun/tasks/cancellation";
+import { CancelScope, onAbort, timeout } from "@longrun/tasks/cancellation";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { Hono } from "hono";
@@ -326,7 +326,8 @@ export class RestApi implements AsyncDisposable {
   ): Promise<Response> => {
     this.#requests++;
     let phase: "body" | "service" = "service";
-    using scope = new CancelScope(request.signal, this.#scope.signal);
+    using scope = new CancelScope(this.#scope.signal);
+    const forget = watchReader(request, info, scope);
     try {
       const { signal } = scope;
       return await timeout(
@@ -338,6 +339,7 @@ export class RestApi implements AsyncDisposable {
     } catch (error) {
       return this.#refuse(error, scope.signal, phase);
     } finally {
+      forget();
       this.#requests--;
       if (this.#requests === 0) this.#idle?.();
     }
@@ -474,6 +476,28 @@ export class RestApi implements AsyncDisposable {
       : problemOf(error, this.#logger);
     return withHeaders(problem.toResponse(this.#compat), false);
   }
+}
+
+/**
+ * Aborts the scope when whoever asked has gone.
+ *
+ * @returns A function that ends the watch.
+ */
+function watchReader(
+  request: Request,
+  info: unknown,
+  scope: CancelScope,
+): () => void {
+  const { completed } = (info ?? {}) as { completed?: unknown };
+  if (!(completed instanceof Promise)) {
+    return onAbort(request.signal, (reason) => scope.abort(reason));
+  }
+  // Deno's server aborts the signal of every request, and warns of it.
+  let isWatching = true;
+  completed.catch((reason) => {
+    if (isWatching) scope.abort(reason);
+  });
+  return () => void (isWatching = false);
 }
 
 /** The response with the headers that all have, and no others changed. */
