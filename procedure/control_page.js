@@ -162,6 +162,7 @@ async function fetchOutput() {
   isFetching = true;
   while (wantsOutput(state) && !session.signal.aborted) {
     const { pid, next: after, wanted, had } = state.output;
+    const within = session;
     let wait = OUTPUT_APART;
     try {
       const path =
@@ -180,6 +181,7 @@ async function fetchOutput() {
       });
     } catch (error) {
       if (error.status === 401) break;
+      if (session !== within) continue;
       // One that is gone has no output.
       if (error.status === 404) {
         dispatch({
@@ -554,5 +556,5 @@ for (const kind of element("prepare-form").elements.script_type) {
   });
 }
 
-choose();
 begin();
+choose();

@@ -441,6 +441,8 @@ export function createViews() {
       element("detail-heading"),
       chosen === null ? "No procedure is chosen" : `Procedure ${chosen}`,
     );
+    setHidden(element("columns"), chosen === null);
+    setHidden(element("output-section"), chosen === null);
     const place = element("detail-state");
     if (procedure === undefined) {
       place.replaceChildren(

@@ -198,7 +198,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
     });
   }
 
-  function openStream(signal: AbortSignal): Response {
+  function openStream(): Response {
     let own: ReadableStreamDefaultController<Uint8Array>;
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
@@ -210,7 +210,6 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
         streams.delete(own);
       },
     });
-    signal.addEventListener("abort", () => streams.delete(own));
     return new Response(body, {
       headers: { "Content-Type": "text/event-stream" },
     });
@@ -287,7 +286,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
     const id = Number(name);
     switch (`${method} ${list}`) {
       case "GET stream":
-        return openStream(request.signal);
+        return openStream();
       case "GET procedures": {
         if (name === undefined) {
           return Response.json([...procedures.values()].map(summary));
