@@ -26,10 +26,23 @@ function optionRows(options: readonly OptionSpec[]): string {
 const section = (title: string, text: string): string =>
   text === "" ? "" : `\n${title}:\n${text}\n`;
 
+/** The words of a text in lines of a readable length. */
+function wrap(text: string): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(/\s+/)) {
+    if (line !== "" && line.length + word.length >= 80) {
+      lines.push(line);
+      line = word;
+    } else line += line === "" ? word : ` ${word}`;
+  }
+  return [...lines, line].join("\n");
+}
+
 function helpOfCommand(command: CommandSpec): string {
   const { path, usage, summary, text, options, examples } = command;
   return `${summary}.\n\nUsage: longrun ${path.join(" ")} ${usage}`.trimEnd() +
-    "\n" + (text === "" ? "" : `\n${text}\n`) +
+    "\n" + (text === "" ? "" : `\n${wrap(text)}\n`) +
     section("Options", options.length > 0 ? optionRows(options) : "") +
     section("Options of every command", optionRows(COMMON)) +
     section(

@@ -56,7 +56,7 @@ export function suggestion(
     }))
     .sort((a, b) => a.far - b.far);
   const [best] = ranked;
-  if (best === undefined || best.far > Math.max(1, short.length / 3)) return "";
+  if (best === undefined || best.far > Math.max(1, short.length / 2)) return "";
   return `; did you mean '${show(best.one)}'?`;
 }
 

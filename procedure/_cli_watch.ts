@@ -16,6 +16,8 @@ import type { ProcedureState } from "./procedure_state.ts";
 const OWN_TOPIC = /^(procedure|activity|request|operator|script|sb|stream)\./;
 /** How often somebody without a line for the status is told, in milliseconds. */
 const REMINDER = 30_000;
+/** How many events of the script wait until its states are known. */
+const MAX_EVENTS = 1000;
 
 /** What is watched, once it has begun. */
 export interface Watched {
@@ -70,7 +72,9 @@ class Watch {
   #hasOutput = true;
   #isStateNew = true;
   #isOutputNew = true;
+  readonly #events: RemoteEvent[] = [];
   #wake: () => void = () => {};
+  #drained: () => void = () => {};
   #summary: RemoteProcedure | undefined = undefined;
   #answer: Promise<void> | undefined = undefined;
 
@@ -126,8 +130,16 @@ class Watch {
       } else if (!this.#isOfMine(event)) continue;
       else if (event.topic === "script.output") this.#isOutputNew = true;
       else if (OWN_TOPIC.test(event.topic)) this.#isStateNew = true;
-      else await this.#options.report.event(this.#pid, event);
+      else {
+        this.#events.push(event);
+        this.#isStateNew = true;
+      }
       this.#wake();
+      while (this.#events.length >= MAX_EVENTS) {
+        const drained = Promise.withResolvers<void>();
+        this.#drained = drained.resolve;
+        await abortable(drained.promise, this.#signal);
+      }
     }
   }
 
@@ -164,22 +176,12 @@ class Watch {
   async #ask(): Promise<void> {
     const { client } = this.#session;
     const signal = this.#signal;
-    const { report } = this.#options;
     const pid = this.#pid;
     if (this.#isStateNew) {
       this.#isStateNew = false;
       this.#summary = await client.get(pid, { signal });
       this.#isOutputNew = true;
     }
-    const states = this.#summary?.history.states ?? [];
-    const tellStates = async (until: number): Promise<void> => {
-      for (;;) {
-        const [state, time] = states[this.#shown] ?? [];
-        if (state === undefined || time === undefined || time > until) return;
-        this.#shown++;
-        await report.state(pid, state, time);
-      }
-    };
     if (!this.#isOutputNew) return;
     this.#isOutputNew = false;
     while (this.#hasOutput) {
@@ -193,13 +195,34 @@ class Watch {
           throw error;
         });
       for (const line of page.lines) {
-        await tellStates(line.time);
-        await report.line(line);
+        await this.#tellUntil(line.time);
+        await this.#options.report.line(line);
         this.#after = line.line;
       }
       if (page.lines.length === 0) break;
     }
-    await tellStates(Infinity);
+    await this.#tellUntil(Infinity);
+    this.#drained();
+  }
+
+  /** Tells the states and the events until a time, in their order. */
+  async #tellUntil(until: number): Promise<void> {
+    const { report } = this.#options;
+    const pid = this.#pid;
+    for (;;) {
+      const [state, began = Infinity] =
+        this.#summary?.history.states[this.#shown] ?? [];
+      const [event] = this.#events;
+      // An event without a time comes as it came.
+      const published = event === undefined ? Infinity : event.time || 0;
+      if (state !== undefined && began <= Math.min(published, until)) {
+        this.#shown++;
+        await report.state(pid, state, began);
+      } else if (event !== undefined && published <= until) {
+        this.#events.shift();
+        await report.event(pid, event);
+      } else return;
+    }
   }
 
   /** Says from time to time that it goes on. */

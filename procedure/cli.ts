@@ -84,7 +84,8 @@ function isColored(line: CommandLine | undefined): boolean {
 
 function width(): number {
   try {
-    return Deno.consoleSize().columns;
+    // A terminal that knows no size says 0.
+    return Deno.consoleSize().columns || 80;
   } catch {
     return 80;
   }
