@@ -77,6 +77,7 @@ export class GiopClient {
 
   constructor(socket: Socket, onRequest: (request: SeenRequest) => void) {
     this.socket = socket;
+    socket.setNoDelay(true);
     const assembler = new GiopAssembler(2 ** 28, (bytes, header) => {
       const body = new CdrReader(bytes.slice(), header.littleEndian, {
         offset: HEADER_SIZE,
