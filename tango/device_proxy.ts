@@ -6,49 +6,31 @@
  * @module
  */
 
-import { CancelScope } from "@longrun/tasks/cancellation";
-import { type Clock, systemClock } from "@longrun/tasks/clock";
-import { DeviceError, type DeviceOptions } from "@longrun/tasks/device-proxy";
-import process from "node:process";
+import { systemClock } from "@longrun/tasks/clock";
+import type { DeviceError } from "@longrun/tasks/device-proxy";
 import {
   checkChoice,
   checkCommon,
-  checkFiniteCount,
   checkName,
   checkNames,
   checkOptions,
   checkPositive,
-  checkType,
   complain,
 } from "./_arguments.ts";
 import { connections } from "./_connection_pool.ts";
-import { Database } from "./_database.ts";
-import { devError, deviceFailure, whileDoing } from "./_device_failure.ts";
-import {
-  type DeviceName,
-  parseDeviceName,
-  parseTangoHost,
-} from "./_device_name.ts";
+import { type CallSettings, DeviceCalls, isReason } from "./_device_calls.ts";
+import { devError, whileDoing } from "./_device_failure.ts";
+import { parseDeviceName } from "./_device_name.ts";
 import * as operations from "./_device_operations.ts";
-import { channelOf } from "./_event_channels.ts";
-import type { EventChannel, EventSource } from "./_event_channel.ts";
-import { EventQueue } from "./_event_queue.ts";
-import { type Listener, readingEvent } from "./_event_feed.ts";
-import { EVENT_NAMES } from "./_event_message.ts";
-import type { Endpoint } from "./_giop_connection.ts";
-import { readingWithNumbers, withNumbers } from "./_int64.ts";
-import {
-  type Operation,
-  RemoteObject,
-  type RemoteObjectOptions,
-} from "./_remote_object.ts";
-import { ValueMismatch } from "./_scalar.ts";
-import { encodeText } from "./_text.ts";
+import { DeviceRoute } from "./_device_route.ts";
+import { DeviceSubscriptions } from "./_device_subscriptions.ts";
+import { TypeCache } from "./_type_cache.ts";
+import type { TangoSubscription } from "./device_event.ts";
 import type {
-  EventType,
-  TangoEvent,
-  TangoSubscription,
-} from "./device_event.ts";
+  CallOptions,
+  ConnectOptions,
+  SubscribeOptions,
+} from "./device_options.ts";
 import {
   type AttributeInfo,
   type AttributeReading,
@@ -58,117 +40,7 @@ import {
   type DevState,
 } from "./tango_types.ts";
 
-/** Options of a call of a device. */
-export interface CallOptions extends DeviceOptions {
-  /**
-   * How long to wait for the answer, in milliseconds.
-   *
-   * @default {the timeout of the proxy}
-   */
-  timeout?: number;
-}
-
-/** Options of {@linkcode DeviceProxy.connect}. */
-export interface ConnectOptions extends CallOptions {
-  /**
-   * How long to wait for each answer, in milliseconds.
-   *
-   * @default {3000}
-   */
-  timeout?: number;
-  /**
-   * Where the database is: `"host:port"`, more of them separated by commas.
-   *
-   * @default {the environment variable TANGO_HOST}
-   */
-  tangoHost?: string;
-  /**
-   * Where the values of attributes come from.
-   *
-   * @default {DevSource.CACHE_DEV}
-   */
-  source?: DevSource;
-  /**
-   * What integers of 64 bits become. Numbers are easier to use, but those
-   * beyond 2^53 are rounded.
-   *
-   * @default {"bigint"}
-   */
-  int64?: "bigint" | "number";
-  /**
-   * How many bytes an answer, or an event, may have; one that has more closes
-   * the connection.
-   *
-   * @default {268_435_456}
-   */
-  maxMessage?: number;
-  /**
-   * Measures the time.
-   *
-   * @default {systemClock}
-   */
-  clock?: Clock;
-}
-
-/** Options of {@linkcode DeviceProxy.subscribe}. */
-export interface SubscribeOptions extends DeviceOptions {
-  /**
-   * The kind of events.
-   *
-   * @default {"change"}
-   */
-  type?: EventType;
-  /**
-   * How many events are kept for a slow subscriber. When there are more, the
-   * oldest are dropped and an event with the reason `API_MissedEvents` says so.
-   *
-   * @default {10_000}
-   */
-  capacity?: number;
-}
-
 const CONNECT = "connect to device";
-
-/** An object, and how all that it needs is let go. */
-interface Reachable {
-  readonly object: RemoteObject;
-  close(): void;
-}
-
-/** Whether an error is why a signal has aborted: it stays what it is. */
-function isReason(error: unknown, { signal }: DeviceOptions): boolean {
-  return signal?.aborted === true && error === signal.reason;
-}
-
-function closed(doing: string): Error {
-  return new Error(`Cannot ${doing} as the proxy is closed`);
-}
-
-interface Settings {
-  readonly timeout: number;
-  readonly int64: "bigint" | "number";
-  readonly source: DevSource;
-}
-
-function databaseEndpoints(
-  { endpoint }: DeviceName,
-  tangoHost: string | undefined,
-): readonly Endpoint[] {
-  if (endpoint !== undefined) return [endpoint];
-  const text = tangoHost ?? process.env.TANGO_HOST;
-  checkType(
-    typeof text === "string",
-    CONNECT,
-    "tangoHost",
-    "given, or in the environment as TANGO_HOST",
-    text,
-  );
-  const endpoints = parseTangoHost(text ?? "");
-  if (endpoints !== undefined) return endpoints;
-  throw new TypeError(
-    complain(CONNECT, "tangoHost", "'host:port,host:port'", text),
-  );
-}
 
 /**
  * A Tango device, reached over the network. All proxies of the devices of one
@@ -253,12 +125,9 @@ export class DeviceProxy implements AsyncDisposable {
     }
     const shared = { pool: connections, clock, maxMessage };
     const proxy = new DeviceProxy(
-      parsed,
+      parsed.device,
+      DeviceRoute.to(parsed, options.tangoHost, shared, CONNECT),
       { timeout, source, int64 },
-      shared,
-      parsed.hasDatabase
-        ? databaseEndpoints(parsed, options.tangoHost)
-        : undefined,
     );
     try {
       await proxy.ping(options);
@@ -271,61 +140,53 @@ export class DeviceProxy implements AsyncDisposable {
 
   /** The name of the device, in lower case. */
   readonly name: string;
-  readonly #endpoint: Endpoint | undefined;
-  readonly #databases: readonly Endpoint[] | undefined;
-  readonly #settings: Settings;
-  readonly #shared: RemoteObjectOptions;
-  readonly #object: Reachable;
-  /** What is known of commands and attributes, by their names in lower case. */
-  readonly #commands = new Map<string, CommandInfo>();
-  readonly #attributes = new Map<string, AttributeInfo>();
-  /** The connection over which that was said. */
-  #saidBy: object | undefined = undefined;
-  readonly #subscriptions = new Set<EventQueue>();
-  #isClosed = false;
+  readonly #calls: DeviceCalls;
+  readonly #types: TypeCache;
+  readonly #subscriptions: DeviceSubscriptions;
 
   private constructor(
-    { device, endpoint }: DeviceName,
-    settings: Settings,
-    shared: RemoteObjectOptions,
-    databases: readonly Endpoint[] | undefined,
+    name: string,
+    route: DeviceRoute,
+    settings: CallSettings,
   ) {
-    this.name = device;
-    this.#endpoint = endpoint;
-    this.#databases = databases;
-    this.#settings = settings;
-    this.#shared = shared;
-    this.#object = this.#reach(device);
+    this.name = name;
+    this.#calls = new DeviceCalls(name, route.reach(name), settings);
+    this.#types = new TypeCache(this.#calls);
+    this.#subscriptions = new DeviceSubscriptions(name, route, this.#calls);
   }
 
   /** Asks whether the device is there. */
   ping(options: CallOptions = {}): Promise<void> {
-    return this.#call("ping device", operations.ping, options);
+    return this.#calls.call("ping device", operations.ping, options);
   }
 
   /** The state of the device. */
   state(options: CallOptions = {}): Promise<DevState> {
-    return this.#call("get state", operations.state, options);
+    return this.#calls.call("get state", operations.state, options);
   }
 
   /** The state of the device in words. */
   status(options: CallOptions = {}): Promise<string> {
-    return this.#call("get status", operations.status, options);
+    return this.#calls.call("get status", operations.status, options);
   }
 
   /** What is known of the device. */
   info(options: CallOptions = {}): Promise<DeviceInfo> {
-    return this.#call("get info", operations.info, options);
+    return this.#calls.call("get info", operations.info, options);
   }
 
   /** What is known of its commands. */
   commandList(options: CallOptions = {}): Promise<readonly CommandInfo[]> {
-    return this.#call("list commands", operations.commandList, options);
+    return this.#calls.call("list commands", operations.commandList, options);
   }
 
   /** What is known of its attributes. */
   attributeList(options: CallOptions = {}): Promise<readonly AttributeInfo[]> {
-    return this.#call("list attributes", operations.attributeList(), options);
+    return this.#calls.call(
+      "list attributes",
+      operations.attributeList(),
+      options,
+    );
   }
 
   /** The names of its attributes. */
@@ -370,14 +231,14 @@ export class DeviceProxy implements AsyncDisposable {
     checkOptions(doing, options);
     checkCommon(doing, options);
     try {
-      const { inType } = await this.#commandInfo(name, options);
-      return this.#narrow(
-        await this.#call(
-          doing,
-          operations.command(name, inType, argument, this.#settings.source),
-          options,
-        ),
+      const { inType } = await this.#types.command(name, options);
+      const { source } = this.#calls.settings;
+      const answer = await this.#calls.call(
+        doing,
+        operations.command(name, inType, argument, source),
+        options,
       );
+      return this.#calls.narrow(answer);
     } catch (error) {
       if (isReason(error, options)) throw error;
       throw whileDoing(
@@ -411,7 +272,7 @@ export class DeviceProxy implements AsyncDisposable {
     checkName("read attribute", "name", name);
     const [reading] = await this.readEach([name], options);
     if (reading === undefined || reading instanceof Error) {
-      throw reading ?? this.#unexpected();
+      throw reading ?? this.#calls.unexpected();
     }
     return reading;
   }
@@ -466,7 +327,7 @@ export class DeviceProxy implements AsyncDisposable {
     checkOptions(doing, options);
     checkCommon(doing, options);
     if (names.length === 0) return [];
-    const readings = await this.#read(names, options);
+    const readings = await this.#calls.read(names, options);
     return readings.map((reading, index) =>
       reading instanceof Error
         ? this.#failedTo("read", names[index], reading) as DeviceError
@@ -501,8 +362,8 @@ export class DeviceProxy implements AsyncDisposable {
     checkOptions(doing, options);
     checkCommon(doing, options);
     try {
-      const info = await this.#attributeInfo(name, options);
-      await this.#call(
+      const info = await this.#types.attribute(name, options);
+      await this.#calls.call(
         doing,
         operations.writeAttribute(info, value),
         options,
@@ -544,45 +405,7 @@ export class DeviceProxy implements AsyncDisposable {
     attribute: string,
     options: SubscribeOptions = {},
   ): Promise<TangoSubscription> {
-    const doing = "subscribe";
-    checkOptions(doing, options);
-    checkCommon(doing, options);
-    const { signal, type = "change", capacity = 10_000 } = options;
-    const types = Object.keys(EVENT_NAMES);
-    checkChoice(doing, "type", "a kind of events", types, type);
-    checkFiniteCount(doing, "capacity", capacity, 1);
-    const ofDevice = type === "interface-change";
-    if (!ofDevice) checkName(doing, "attribute", attribute);
-    const name = ofDevice ? "" : attribute;
-    const admin = await this.#call(doing, operations.adminName, options);
-    if (signal?.aborted) throw signal.reason;
-    if (this.#isClosed) throw closed(doing);
-    const channel = this.#channel(admin.toLowerCase());
-    const source: EventSource = { device: this.name, attribute: name, type };
-    const scope = new CancelScope(signal);
-    const queue: EventQueue = new EventQueue(name, {
-      capacity,
-      signal,
-      onClose: () => {
-        this.#subscriptions.delete(queue);
-        scope.abort(signal?.aborted ? signal.reason : closed(doing));
-        channel.remove(source, listener);
-      },
-    });
-    const listener: Listener = {
-      queue,
-      read: () => this.#readEvent(name, type, scope.signal),
-      int64: this.#settings.int64,
-    };
-    this.#subscriptions.add(queue);
-    try {
-      await channel.add(source, listener, scope.signal);
-      return queue;
-    } catch (error) {
-      queue.end();
-      if (isReason(error, options)) throw error;
-      throw deviceFailure(error, { subject: `device ${this.name}` });
-    }
+    return await this.#subscriptions.subscribe(attribute, options);
   }
 
   /**
@@ -590,85 +413,14 @@ export class DeviceProxy implements AsyncDisposable {
    * Calls that wait fail.
    */
   close(): Promise<void> {
-    this.#isClosed = true;
-    for (const subscription of [...this.#subscriptions]) subscription.end();
-    this.#object.close();
+    this.#subscriptions.end();
+    this.#calls.close();
     return Promise.resolve();
   }
 
   /** Closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** An object of the server, or of another that the database knows. */
-  #reach(name: string): Reachable {
-    const objectKey = encodeText(name);
-    const shared = this.#shared;
-    const database = this.#databases && new Database(this.#databases, shared);
-    const direct = {
-      endpoints: this.#endpoint === undefined ? [] : [this.#endpoint],
-      objectKey,
-    };
-    const object = new RemoteObject(
-      (options) =>
-        database?.importDevice(name, options) ?? Promise.resolve(direct),
-      shared,
-    );
-    return {
-      object,
-      close() {
-        object.close();
-        database?.close();
-      },
-    };
-  }
-
-  #channel(admin: string): EventChannel {
-    const { clock, maxMessage } = this.#shared;
-    const { timeout } = this.#settings;
-    const { object, close } = this.#reach(admin);
-    const where = this.#databases ?? [this.#endpoint];
-    const server = `${JSON.stringify(where)} ${admin} ${maxMessage}`;
-    const options = { admin: object, clock, timeout, maxMessage };
-    return channelOf(server, options, close);
-  }
-
-  /** The value at the moment, as an event, where the events are of values. */
-  async #readEvent(
-    attribute: string,
-    type: EventType,
-    signal: AbortSignal,
-  ): Promise<TangoEvent | undefined> {
-    if (type === "data-ready" || type === "interface-change") return undefined;
-    try {
-      const [reading] = await this.#read([attribute], { signal });
-      if (reading instanceof Error) throw reading;
-      return reading && readingEvent(attribute, reading);
-    } catch (error) {
-      if (!(error instanceof DeviceError)) throw error;
-      return { attribute, errors: error.errors };
-    }
-  }
-
-  async #read(
-    names: readonly string[],
-    options: CallOptions,
-  ): Promise<readonly (AttributeReading | DeviceError)[]> {
-    const readings = await this.#call(
-      "read attributes",
-      operations.readAttributes(names, this.#settings.source),
-      options,
-    );
-    if (readings.length !== names.length) throw this.#unexpected();
-    if (this.#settings.int64 === "bigint") return readings;
-    return readings.map((reading) =>
-      reading instanceof Error ? reading : readingWithNumbers(reading)
-    );
-  }
-
-  #narrow(value: unknown): unknown {
-    return this.#settings.int64 === "bigint" ? value : withNumbers(value);
   }
 
   #failedTo(
@@ -683,87 +435,5 @@ export class DeviceProxy implements AsyncDisposable {
         `Failed to ${what} attribute ${attribute} of device ${this.name}`,
       ),
     );
-  }
-
-  #unexpected(): DeviceError {
-    return new DeviceError([
-      devError(
-        "API_CommunicationFailed",
-        `Device ${this.name} has answered something else`,
-      ),
-    ]);
-  }
-
-  /** After a restart of the server the types may be others. */
-  #forgetTypes(): void {
-    if (this.#object.object.connection === this.#saidBy) return;
-    this.#commands.clear();
-    this.#attributes.clear();
-  }
-
-  async #commandInfo(
-    name: string,
-    options: CallOptions,
-  ): Promise<CommandInfo> {
-    const key = name.toLowerCase();
-    this.#forgetTypes();
-    const known = this.#commands.get(key);
-    if (known !== undefined) return known;
-    const list = await this.commandList(options);
-    this.#saidBy = this.#object.object.connection;
-    for (const info of list) this.#commands.set(info.name.toLowerCase(), info);
-    const info = this.#commands.get(key);
-    if (info !== undefined) return info;
-    throw new DeviceError([
-      devError(
-        "API_CommandNotFound",
-        `Command ${name} not found`,
-      ),
-    ]);
-  }
-
-  async #attributeInfo(
-    name: string,
-    options: CallOptions,
-  ): Promise<AttributeInfo> {
-    const key = name.toLowerCase();
-    this.#forgetTypes();
-    const known = this.#attributes.get(key);
-    if (known !== undefined) return known;
-    const [info] = await this.#call(
-      "write attribute",
-      operations.attributeList([name]),
-      options,
-    );
-    if (info === undefined) throw this.#unexpected();
-    this.#saidBy = this.#object.object.connection;
-    this.#attributes.set(key, info);
-    return info;
-  }
-
-  async #call<T>(
-    doing: string,
-    operation: Operation<T>,
-    options: CallOptions,
-    argument = "argument",
-  ): Promise<T> {
-    checkOptions(doing, options);
-    checkCommon(doing, options);
-    const { signal, timeout = this.#settings.timeout } = options;
-    checkPositive(doing, "timeout", timeout);
-    if (this.#isClosed) {
-      throw closed(doing);
-    }
-    try {
-      return await this.#object.object.call(operation, { signal, timeout });
-    } catch (error) {
-      if (isReason(error, options)) throw error;
-      if (error instanceof ValueMismatch) {
-        const { expected, value, isOutOfRange } = error;
-        const message = complain(doing, argument, expected, value);
-        throw isOutOfRange ? new RangeError(message) : new TypeError(message);
-      }
-      throw deviceFailure(error, { subject: `device ${this.name}` });
-    }
   }
 }

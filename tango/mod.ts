@@ -26,16 +26,16 @@ export {
   type DeviceOptions,
   type DeviceSubscription,
 } from "@longrun/tasks/device-proxy";
-export {
-  type CallOptions,
-  type ConnectOptions,
-  DeviceProxy,
-  type SubscribeOptions,
-} from "./device_proxy.ts";
 export type {
   EventType,
   InterfaceChange,
   TangoEvent,
   TangoSubscription,
 } from "./device_event.ts";
+export type {
+  CallOptions,
+  ConnectOptions,
+  SubscribeOptions,
+} from "./device_options.ts";
+export { DeviceProxy } from "./device_proxy.ts";
 export * from "./tango_types.ts";
