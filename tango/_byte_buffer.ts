@@ -1,4 +1,5 @@
 // Copyright 2026 the Longrun authors. MIT license.
+// This module is browser compatible.
 
 /** What a buffer may keep for the next bytes when it has become empty. */
 const KEPT_SIZE = 65_536;
@@ -24,10 +25,15 @@ export class ByteBuffer {
     return this.#bytes.subarray(this.#start, this.#end);
   }
 
-  /** Adds bytes, which are copied. */
-  append(bytes: Uint8Array): void {
+  /** The memory it has taken, in bytes. */
+  get allocated(): number {
+    return this.#bytes.length;
+  }
+
+  /** Adds bytes, which are copied, up to as many as there will be at most. */
+  append(bytes: Uint8Array, most = Infinity): void {
     if (this.#end + bytes.length > this.#bytes.length) {
-      this.#makeRoom(bytes.length);
+      this.#makeRoom(bytes.length, most);
     }
     this.#bytes.set(bytes, this.#end);
     this.#end += bytes.length;
@@ -42,11 +48,22 @@ export class ByteBuffer {
     if (this.#bytes.length > KEPT_SIZE) this.#bytes = EMPTY;
   }
 
-  #makeRoom(more: number): void {
+  /** Gives its bytes away, which stay valid, and is empty. */
+  take(): Uint8Array {
+    const { bytes } = this;
+    this.#bytes = EMPTY;
+    this.#start = 0;
+    this.#end = 0;
+    return bytes;
+  }
+
+  #makeRoom(more: number, most: number): void {
     const { bytes, length } = this;
     // Twice what is needed, so that a byte is copied but a few times.
-    const isRoomy = 2 * (length + more) <= this.#bytes.length;
-    const target = isRoomy ? this.#bytes : new Uint8Array(2 * (length + more));
+    const size = Math.min(2 * (length + more), most);
+    const target = size <= this.#bytes.length
+      ? this.#bytes
+      : new Uint8Array(size);
     target.set(bytes);
     this.#bytes = target;
     this.#start = 0;

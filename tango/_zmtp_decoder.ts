@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { ByteBuffer } from "./_byte_buffer.ts";
 import {
   checkSignature,
   COMMAND,
@@ -57,9 +58,6 @@ export const MAX_MESSAGE: number = 64 * 1024 * 1024;
 const MAX_PARTS = 256;
 const MAX_COMMAND = 64 * 1024;
 
-/** What a frame is given first when it comes in more than one chunk. */
-const LEAST_BODY = 4096;
-
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -91,8 +89,7 @@ export class ZmtpDecoder {
   #flags = 0;
   #size = 0;
   /** The part of the body that has come in earlier chunks. */
-  #body: Uint8Array = NOTHING;
-  #bodyLength = 0;
+  readonly #body = new ByteBuffer();
 
   #frames: Uint8Array[] = [];
   #messageSize = 0;
@@ -106,7 +103,7 @@ export class ZmtpDecoder {
 
   /** The memory it has taken for a frame that is not complete, in bytes. */
   get allocated(): number {
-    return this.#body.length;
+    return this.#body.allocated;
   }
 
   /**
@@ -163,7 +160,7 @@ export class ZmtpDecoder {
   #break(): void {
     this.#isBroken = true;
     this.#chunk = NOTHING;
-    this.#body = NOTHING;
+    this.#body.take();
     this.#frames = [];
   }
 
@@ -262,34 +259,18 @@ export class ZmtpDecoder {
   #readBody(): Uint8Array | undefined {
     const chunk = this.#chunk;
     const offset = this.#offset;
-    const available = chunk.length - offset;
-    if (this.#bodyLength === 0 && available >= this.#size) {
-      this.#offset += this.#size;
-      // Not `subarray`, which gives a Buffer of a Buffer.
-      return new Uint8Array(
-        chunk.buffer,
-        chunk.byteOffset + offset,
-        this.#size,
-      );
-    }
-    const end = Math.min(offset + this.#size - this.#bodyLength, chunk.length);
-    this.#growBody(this.#bodyLength + end - offset);
-    this.#body.set(chunk.subarray(offset, end), this.#bodyLength);
-    this.#bodyLength += end - offset;
-    this.#offset = end;
-    if (this.#bodyLength < this.#size) return undefined;
-    const body = this.#body;
-    this.#body = NOTHING;
-    this.#bodyLength = 0;
-    return body;
-  }
-
-  #growBody(needed: number): void {
-    if (needed <= this.#body.length) return;
-    const wanted = Math.max(needed, this.#body.length * 2, LEAST_BODY);
-    const body = new Uint8Array(Math.min(this.#size, wanted));
-    body.set(this.#body.subarray(0, this.#bodyLength));
-    this.#body = body;
+    const missing = this.#size - this.#body.length;
+    const available = Math.min(chunk.length - offset, missing);
+    this.#offset += available;
+    // Not `subarray`, which gives a Buffer of a Buffer.
+    const part = new Uint8Array(
+      chunk.buffer,
+      chunk.byteOffset + offset,
+      available,
+    );
+    if (available === this.#size) return part;
+    this.#body.append(part, this.#size);
+    return available === missing ? this.#body.take() : undefined;
   }
 
   #command(body: Uint8Array): ZmtpItem {
