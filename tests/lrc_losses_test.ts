@@ -9,90 +9,16 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import * as fc from "fast-check";
 import { sleep } from "../cancellation.ts";
-import { type DeviceEvent, ResultCode, TaskStatus } from "../device_proxy.ts";
-import {
-  type InvokeLrcOptions,
-  isFinalStatus,
-  type LrcHandle,
-} from "../lrc.ts";
-import { answer, deviceError, type Told } from "./_lrc_fake.ts";
+import { ResultCode, TaskStatus } from "../device_proxy.ts";
+import type { InvokeLrcOptions, LrcHandle } from "../lrc.ts";
+import { answer } from "./_lrc_fake.ts";
+import { ends, LrcModel, scriptWith, type Step } from "./_lrc_model.ts";
 import { LrcRig } from "./_lrc_rig.ts";
 import { unhandledDuring } from "./_unhandled.ts";
 
-const {
-  STAGING,
-  QUEUED,
-  IN_PROGRESS,
-  COMPLETED,
-  FAILED,
-  ABORTED,
-  REJECTED,
-  NOT_FOUND,
-} = TaskStatus;
+const { STAGING, QUEUED, IN_PROGRESS, NOT_FOUND } = TaskStatus;
 
-type Fault =
-  | { kind: "drop" | "double" | "garble" | "deliver"; ms: number }
-  | { kind: "late"; ms: number }
-  | { kind: "refuse"; ms: number }
-  | { kind: "disturb" | "cut" | "forget" | "prune" | "other"; ms: number };
-
-type Step = { told: Told; ms: number } | Fault;
-
-const time = fc.integer({ min: 0, max: 4000 });
-
-const fault: fc.Arbitrary<Fault> = fc.oneof(
-  fc.record({
-    kind: fc.constantFrom(
-      "drop" as const,
-      "drop" as const,
-      "double" as const,
-      "garble" as const,
-      "deliver" as const,
-      "late" as const,
-      "refuse" as const,
-      "disturb" as const,
-      "cut" as const,
-      "prune" as const,
-      "other" as const,
-    ),
-    ms: time,
-  }),
-  fc.record({ kind: fc.constant("forget" as const), ms: time }),
-);
-
-const ends: Told[] = [
-  { status: COMPLETED, result: [0, "ok"] },
-  { status: COMPLETED, result: [3, "bad"] },
-  { status: COMPLETED },
-  { status: FAILED },
-  { status: FAILED, result: [3, "bug"] },
-  { status: ABORTED, result: [7, "aborted"] },
-  { status: REJECTED, result: [5, "no"] },
-];
-
-/** The life of a command, with faults in between. */
-const script: fc.Arbitrary<Step[]> = fc.record({
-  isRun: fc.boolean(),
-  progress: fc.array(fc.integer({ min: 0, max: 100 }), { maxLength: 3 }),
-  end: fc.constantFrom(...ends),
-  faults: fc.array(fc.tuple(fc.nat(), fault), { maxLength: 6 }),
-  times: fc.array(time, { minLength: 8, maxLength: 8 }),
-}).map(({ isRun, progress, end, faults, times }) => {
-  const life: Told[] = [
-    { status: QUEUED },
-    ...(isRun ? [{ status: IN_PROGRESS }] : []),
-    ...progress.map((progress) => ({ progress })),
-    end,
-  ];
-  const steps: Step[] = life.map((told, index) => ({
-    told,
-    ms: times[index] ?? 0,
-  }));
-  for (const [place, each] of faults) {
-    steps.splice(place % (steps.length + 1), 0, each);
-  }
-  return steps;
-});
+const script = scriptWith();
 
 /** What a device can be asked, and how long that takes. */
 interface Abilities {
@@ -110,85 +36,10 @@ const abilities: fc.Arbitrary<Abilities> = fc.record({
   early: fc.constantFrom(0, 0, 1, 3, 20),
 });
 
-interface Model {
-  rig: LrcRig;
-  id: string;
-  /** Whether the device has lost its memory. */
-  hasForgotten: boolean;
-  /** Whether an event was lost of which nobody was told. */
-  hasLost: boolean;
-  /** What the device knew before it has forgotten everything. */
-  truth: Told | undefined;
-  late: DeviceEvent[];
-}
-
-function garbled(event: DeviceEvent): DeviceEvent {
-  if ("errors" in event) return event;
-  const value = Array.isArray(event.value)
-    ? event.value.map((text, index) => index === 0 ? text : `{${text}`)
-    : event.value;
-  return { ...event, value };
-}
-
-function apply(model: Model, step: Step): void {
-  const { rig, id } = model;
-  const { device } = rig;
-  if ("told" in step) {
-    if (device.known.has(id)) device.tell(id, step.told);
-    return;
-  }
-  switch (step.kind) {
-    case "drop":
-      device.way = () => {
-        model.hasLost = true;
-        return [];
-      };
-      break;
-    case "double":
-      device.way = (event) => [event, event];
-      break;
-    case "garble":
-      device.way = (event) => [garbled(event)];
-      break;
-    case "late":
-      device.way = (event) => {
-        model.late.push(event);
-        return [];
-      };
-      break;
-    case "deliver":
-      device.way = (event) => [event];
-      for (const event of model.late.reverse()) device.deliver(event);
-      model.late = [];
-      break;
-    case "refuse":
-      device.failure = () => deviceError("API_Refused");
-      break;
-    case "disturb":
-      device.disturb();
-      break;
-    case "cut":
-      device.cut();
-      break;
-    case "prune":
-      device.pruned.add(id);
-      model.hasLost = true;
-      break;
-    case "other":
-      device.tell(device.stage("Other"), { result: [0, "other"] });
-      break;
-    case "forget":
-      model.truth ??= device.known.get(id);
-      device.forget();
-      model.hasForgotten = true;
-      break;
-  }
-}
-
 /** Sends a command whose answer comes when some of its life is over. */
 async function start(
-  model: Model,
-  steps: Step[],
+  model: LrcModel,
+  steps: readonly Step[],
   count: number,
 ): Promise<LrcHandle> {
   const { rig } = model;
@@ -200,10 +51,7 @@ async function start(
   });
   const starting = rig.invoke("Scan");
   await rig.clock.advance(0);
-  for (const step of steps.splice(0, count)) {
-    apply(model, step);
-    await rig.clock.advance(step.ms);
-  }
+  await model.play(steps.slice(0, count));
   gate.resolve();
   const handle = await starting;
   await rig.clock.advance(0);
@@ -232,28 +80,17 @@ for (const { name, versions, options } of ways) {
           const rig = new LrcRig(versions, options);
           const { device, clock } = rig;
           Object.assign(device, { hasTables, canCheck });
-          const model: Model = {
-            rig,
-            id: "",
-            hasForgotten: false,
-            hasLost: false,
-            truth: undefined,
-            late: [],
-          };
+          const model = new LrcModel(rig);
           const isGarbled = steps.some((step) =>
             "kind" in step && step.kind === "garble"
           );
           const told = steps.flatMap((step) => "told" in step ? step.told : []);
-          const handle = await start(model, [...steps], early);
+          const handle = await start(model, steps, early);
           if (lag > 0) device.lag = () => sleep(lag, { clock });
-          for (const step of steps.slice(early)) {
-            apply(model, step);
-            await clock.advance(step.ms);
-          }
-          const truth = model.truth ?? device.known.get(model.id);
-          // All is well again, and whoever lost something is told so.
-          device.failure = undefined;
-          apply(model, { kind: "deliver", ms: 0 });
+          await model.play(steps.slice(early));
+          const { truth } = model;
+          model.heal();
+          // Whoever lost something is told so.
           if (model.hasLost) device.disturb();
           if (model.hasForgotten) device.cut();
           for (let time = 0; time < 300 && !handle.ended; time++) {
@@ -262,7 +99,6 @@ for (const { name, versions, options } of ways) {
 
           assert(handle.ended, "has not ended");
           const done = await handle.done;
-          assertEquals(done.status, handle.status);
           if (done.status === NOT_FOUND) {
             assert(model.hasForgotten || !canCheck, "nothing was forgotten");
             assertEquals(done.resultCode, ResultCode.UNKNOWN);
@@ -274,11 +110,7 @@ for (const { name, versions, options } of ways) {
             else assertEquals(done.result, truth?.result);
           }
           await clock.advance(0);
-          const statuses = rig.updates.flatMap(({ status }) => status ?? []);
-          assertEquals(statuses, done.taskStatusEvents);
-          assertEquals(statuses, [...new Set(statuses)].toSorted());
-          assertEquals(statuses.filter(isFinalStatus), [done.status]);
-          assertEquals(rig.updates.at(-1)?.status, done.status);
+          model.checkEnd(handle, done);
           const progress = rig.updates.flatMap(({ progress }) =>
             progress ?? []
           );
@@ -286,8 +118,6 @@ for (const { name, versions, options } of ways) {
           const isTrue = (value: unknown): boolean =>
             told.some((each) => each.progress === value);
           assert(isGarbled || progress.every(isTrue), "it was never told");
-          assertEquals(device.subscribers, 0);
-          assertEquals(rig.scheduler.devices, 0);
           if (lag === 0) assertEquals(clock.pending, []);
         }),
         { numRuns: 300 },
@@ -308,25 +138,15 @@ for (const versions of [[1, 1], [1, 2]]) {
     await fc.assert(
       fc.asyncProperty(life, async ({ progress, end, early }) => {
         const rig = new LrcRig(versions, { silence: Infinity });
-        const model: Model = {
-          rig,
-          id: "",
-          hasForgotten: false,
-          hasLost: false,
-          truth: undefined,
-          late: [],
-        };
+        const model = new LrcModel(rig);
         const steps = [
           { status: QUEUED },
           { status: IN_PROGRESS },
           ...progress.map((progress) => ({ progress })),
           end,
         ].map((told) => ({ told, ms: 1 }));
-        const handle = await start(model, [...steps], early);
-        for (const step of steps.slice(early)) {
-          apply(model, step);
-          await rig.clock.advance(step.ms);
-        }
+        const handle = await start(model, steps, early);
+        await model.play(steps.slice(early));
         const { taskStatusEvents } = await handle.done;
         assertEquals([...taskStatusEvents], [
           STAGING,
