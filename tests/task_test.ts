@@ -809,10 +809,43 @@ test("Task that ends leaves no listener, no timer and no rejection behind", asyn
   assertEquals(unhandled, []);
 });
 
-test("Task works under FakeTime", async () => {
-  const time = new FakeTime();
-  try {
-    const context = new TaskContext();
+/** A test with a context on the system clock, whose time is false. */
+function underFakeTime(
+  body: (time: FakeTime, context: TaskContext) => Promise<void>,
+): () => Promise<void> {
+  return async () => {
+    const time = new FakeTime();
+    try {
+      const context = new TaskContext({ logger: new RecordingLogger() });
+      await body(time, context);
+      await context.dispose();
+    } finally {
+      time.restore();
+    }
+  };
+}
+
+/** A task that hears nobody, and has begun. */
+async function startDeaf(time: FakeTime, context: TaskContext) {
+  const task = await context.makeTask("deaf", Deaf, [], { grace: 100 });
+  task.start();
+  await time.runMicrotasks();
+  return task;
+}
+
+/** A task whose end takes some milliseconds, and that has begun. */
+async function startSlow(time: FakeTime, context: TaskContext, ms: number) {
+  const task = await context.makeTask("slow", HookedLoop, [{
+    hooks: { loopFinalize: () => sleep(ms) },
+  }]);
+  task.start();
+  await time.runMicrotasks();
+  return task;
+}
+
+test(
+  "Task works under FakeTime",
+  underFakeTime(async (time, context) => {
     const task = await context.makeTask("fake", Measurement, [{
       duration: 250,
       value: 4,
@@ -822,101 +855,66 @@ test("Task works under FakeTime", async () => {
     for (let step = 0; step < 5; step++) await time.tickAsync(100);
     assertEquals(task.status, 5);
     await task.join();
-    await context.dispose();
-  } finally {
-    time.restore();
-  }
-});
+  }),
+);
 
-test("Task that idles is stopped under FakeTime without time passing", async () => {
-  const time = new FakeTime();
-  try {
-    const context = new TaskContext();
+test(
+  "Task that idles is stopped under FakeTime without time passing",
+  underFakeTime(async (time, context) => {
     const task = await context.makeTask("idle", Idle);
     task.start();
     await time.tickAsync(1000);
     const stop = watch(task.stop(), { now: () => 0, setTimer: () => () => {} });
     await time.runMicrotasks();
     assertEquals(stop.outcome, { value: "stopped" });
-    await context.dispose();
-  } finally {
-    time.restore();
-  }
-});
+  }),
+);
 
-test("Task that hears nobody is abandoned after its grace on the system clock, and not before", async () => {
-  const time = new FakeTime();
-  try {
-    const context = new TaskContext({ logger: new RecordingLogger() });
-    const task = await context.makeTask("deaf", Deaf, [], { grace: 100 });
-    task.start();
-    await time.runMicrotasks();
+test(
+  "Task that hears nobody is abandoned after its grace on the system clock, and not before",
+  underFakeTime(async (time, context) => {
+    const task = await startDeaf(time, context);
     const stop = task.stop();
     await time.tickAsync(99);
     assertFalse(task.abandoned);
     await time.tickAsync(1);
     assertEquals(await stop, "abandoned");
-    await context.dispose();
-  } finally {
-    time.restore();
-  }
-});
+  }),
+);
 
-test("Task is abandoned when the time of its grace passes before its timer is set", async () => {
-  const time = new FakeTime();
-  try {
-    const context = new TaskContext({ logger: new RecordingLogger() });
-    const task = await context.makeTask("deaf", Deaf, [], { grace: 100 });
-    task.start();
-    await time.runMicrotasks();
+test(
+  "Task is abandoned when the time of its grace passes before its timer is set",
+  underFakeTime(async (time, context) => {
+    const task = await startDeaf(time, context);
     const stop = task.stop();
     time.tick(100);
     assertEquals(await stop, "abandoned");
-    await context.dispose();
-  } finally {
-    time.restore();
-  }
-});
+  }),
+);
 
-test("Task that takes long to end is waited for on the system clock", async () => {
-  const time = new FakeTime();
-  try {
-    const context = new TaskContext();
-    const task = await context.makeTask("slow", HookedLoop, [{
-      hooks: { loopFinalize: () => sleep(200) },
-    }]);
-    task.start();
-    await time.runMicrotasks();
+test(
+  "Task that takes long to end is waited for on the system clock",
+  underFakeTime(async (time, context) => {
+    const task = await startSlow(time, context, 200);
     const stop = task.stop({ grace: 500 });
     await time.tickAsync(199);
     assert(task.running);
     await time.tickAsync(1);
     assertEquals(await stop, "stopped");
-    await context.dispose();
-  } finally {
-    time.restore();
-  }
-});
+  }),
+);
 
-test("Task that has ended when the timer of its grace comes late is not abandoned", async () => {
-  const time = new FakeTime();
-  try {
-    const context = new TaskContext();
-    const task = await context.makeTask("slow", HookedLoop, [{
-      hooks: { loopFinalize: () => sleep(50) },
-    }]);
-    task.start();
-    await time.runMicrotasks();
+test(
+  "Task that has ended when the timer of its grace comes late is not abandoned",
+  underFakeTime(async (time, context) => {
+    const task = await startSlow(time, context, 50);
     const stop = task.stop({ grace: 100 });
     await time.runMicrotasks();
     time.tick(1000); // all timers at once, and nothing in between
     assertEquals(await stop, "stopped");
     assertEquals(task.outcome, "stopped");
-    await context.dispose();
-  } finally {
-    time.restore();
-  }
-});
+  }),
+);
 
 test("Task is stopped, and ends, with a clock that cannot cancel", async () => {
   const clock: Clock = {
