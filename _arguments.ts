@@ -242,13 +242,44 @@ export function checkCommon(action: string, options: CommonOptions): void {
   );
 }
 
-/** Checks a restart policy, which anybody may write; `undefined` is none. */
-export function checkRestartPolicy(action: string, value: unknown): void {
+/** Whether a value is a restart policy, which anybody may write. */
+export function isRestartPolicy(value: unknown): boolean {
+  const policy = value as { delay?: unknown } | null | undefined;
+  return typeof policy?.delay === "function";
+}
+
+/** Checks a restart policy. */
+export function checkRestartPolicy(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  checkType(isRestartPolicy(value), action, name, "a RestartPolicy", value);
+}
+
+/** Checks any number of strings. */
+export function checkStrings(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
   checkType(
-    value === undefined || hasMethods(value, ["delay"]),
+    Array.isArray(value) && value.every((each) => typeof each === "string"),
     action,
-    "restart",
-    "a RestartPolicy",
+    name,
+    "an array of strings",
     value,
   );
+}
+
+/** Checks headers, or what makes them. */
+export function checkHeaders(action: string, value: unknown): void {
+  if (typeof value === "function") return;
+  let isGood = typeof value === "object" && value !== null;
+  try {
+    if (isGood) new Headers(value as HeadersInit);
+  } catch {
+    isGood = false;
+  }
+  checkType(isGood, action, "headers", "headers or a function", value);
 }

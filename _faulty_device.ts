@@ -9,6 +9,7 @@ import {
   checkOptions,
   checkPositive,
   checkSignal,
+  checkStrings,
   checkType,
 } from "./_arguments.ts";
 import {
@@ -147,13 +148,7 @@ function delayOf(
 }
 
 function namesOf(name: string, names: readonly string[]): Set<string> {
-  checkType(
-    Array.isArray(names) && names.every((one) => typeof one === "string"),
-    CREATE,
-    name,
-    "an array of strings",
-    names,
-  );
+  checkStrings(CREATE, name, names);
   return new Set(names.map((one) => one.toLowerCase()));
 }
 

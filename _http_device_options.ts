@@ -5,6 +5,7 @@ import {
   checkCommon,
   checkFiniteCount,
   checkFunction,
+  checkHeaders,
   checkOptions,
   checkPositive,
   checkRestartPolicy,
@@ -181,18 +182,11 @@ export function settingsOf(
     clock = systemClock,
     logger = defaultLogger,
   } = options;
-  checkType(
-    typeof headers === "function" ||
-      (typeof headers === "object" && headers !== null),
-    CREATE,
-    "headers",
-    "headers, or a function that makes them",
-    headers,
-  );
+  checkHeaders(CREATE, headers);
   checkFunction(CREATE, "fetch", fetch);
   checkPositive(CREATE, "timeout", timeout);
   checkPositive(CREATE, "silence", silence);
-  checkRestartPolicy(CREATE, restart);
+  checkRestartPolicy(CREATE, "restart", restart);
   checkFiniteCount(CREATE, "eventCapacity", eventCapacity, 1);
   checkFiniteCount(CREATE, "maxBody", maxBody, 1);
   return {

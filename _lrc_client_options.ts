@@ -10,6 +10,7 @@ import {
   checkPositive,
   checkType,
   copyOptions,
+  isRestartPolicy,
 } from "./_arguments.ts";
 import type { LrcResult } from "./_lrc_outcome.ts";
 import {
@@ -340,8 +341,7 @@ export function checkCallback(doing: string, value: unknown): void {
 
 function checkPoll(doing: string, poll: unknown): void {
   checkType(
-    typeof poll === "boolean" ||
-      typeof (poll as RestartPolicy | null)?.delay === "function",
+    typeof poll === "boolean" || isRestartPolicy(poll),
     doing,
     "poll",
     "a boolean or a RestartPolicy",

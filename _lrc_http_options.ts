@@ -9,6 +9,7 @@ import {
   checkNonNegative,
   checkOptions,
   checkPositive,
+  checkStrings,
   checkType,
 } from "./_arguments.ts";
 import type { GateSettings } from "./_lrc_http_gate.ts";
@@ -161,16 +162,6 @@ export interface HandlerSettings extends GateSettings, HubSettings {
 
 const CREATE = "create DeviceHandler";
 
-function checkStrings(name: string, value: unknown): void {
-  checkType(
-    Array.isArray(value) && value.every((each) => typeof each === "string"),
-    CREATE,
-    name,
-    "an array of strings",
-    value,
-  );
-}
-
 /** Checks the options of a handler and gives them their defaults. */
 export function settingsOf(options: DeviceHandlerOptions): HandlerSettings {
   checkOptions(CREATE, options);
@@ -198,10 +189,10 @@ export function settingsOf(options: DeviceHandlerOptions): HandlerSettings {
     "a path that begins with a slash and ends without one",
     base,
   );
-  if (options.hosts !== undefined) checkStrings("hosts", options.hosts);
+  if (options.hosts !== undefined) checkStrings(CREATE, "hosts", options.hosts);
   const hosts = options.hosts ?? (authorize === undefined ? [] : undefined);
   if (authorize !== undefined) checkFunction(CREATE, "authorize", authorize);
-  checkStrings("cors", cors);
+  checkStrings(CREATE, "cors", cors);
   checkFiniteCount(CREATE, "maxBody", maxBody, 1);
   checkPositive(CREATE, "bodyTimeout", bodyTimeout);
   checkFiniteCount(CREATE, "maxStreams", maxStreams, 0);

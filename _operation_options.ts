@@ -5,13 +5,16 @@ import {
   checkCommon,
   checkCount,
   checkFunction,
+  checkHeaders,
   checkNonNegative,
   checkOneOf,
   checkOptions,
   checkPositive,
   checkPositiveFinite,
+  checkRestartPolicy,
   checkType,
   copyOptions,
+  isRestartPolicy,
 } from "./_arguments.ts";
 import type { OperationResponse } from "./_operation_request.ts";
 import {
@@ -344,9 +347,7 @@ export function checkUrl(doing: string, name: string, value: unknown): string {
 
 function checkInterval(doing: string, value: unknown): void {
   const name = "interval";
-  const isPolicy =
-    typeof (value as RestartPolicy | null | undefined)?.delay === "function";
-  if (isPolicy) return;
+  if (isRestartPolicy(value)) return;
   checkType(
     typeof value === "number",
     doing,
@@ -355,17 +356,6 @@ function checkInterval(doing: string, value: unknown): void {
     value,
   );
   checkPositiveFinite(doing, name, value);
-}
-
-function checkHeaders(doing: string, value: unknown): void {
-  if (value === undefined || typeof value === "function") return;
-  let isGood = true;
-  try {
-    new Headers(value as HeadersInit);
-  } catch {
-    isGood = false;
-  }
-  checkType(isGood, doing, "headers", "headers or a function", value);
 }
 
 /** Checks the options and completes them. */
@@ -400,7 +390,7 @@ export function settingsOf<R>(
   } = options;
   checkFunction(doing, "dateNow", dateNow);
   checkFunction(doing, "fetch", fetch);
-  checkHeaders(doing, headers);
+  if (headers !== undefined) checkHeaders(doing, headers);
   checkType(
     typeof trustedOrigins === "object" && trustedOrigins !== null &&
       Symbol.iterator in trustedOrigins,
@@ -425,13 +415,7 @@ export function settingsOf<R>(
   checkOneOf(doing, "final", final, FINALS);
   checkFunction(doing, "urlOf", urlOf);
   checkInterval(doing, interval);
-  checkType(
-    typeof (retry as RestartPolicy | null)?.delay === "function",
-    doing,
-    "retry",
-    "a RestartPolicy",
-    retry,
-  );
+  checkRestartPolicy(doing, "retry", retry);
   checkNonNegative(doing, "shortestRetryAfter", shortestRetryAfter);
   checkNonNegative(doing, "longestRetryAfter", longestRetryAfter);
   checkNonNegative(doing, "timeout", timeout);

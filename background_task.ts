@@ -196,7 +196,7 @@ function checkArguments(
   }
   if (grace !== undefined) checkNonNegative(doing, "grace", grace);
   checkBoolean(doing, "ref", ref);
-  checkRestartPolicy(doing, restart);
+  if (restart !== undefined) checkRestartPolicy(doing, "restart", restart);
   if (onError !== undefined) checkFunction(doing, "onError", onError);
   if (onEnd !== undefined) checkFunction(doing, "onEnd", onEnd);
 }

@@ -132,7 +132,7 @@ export class BackgroundTaskProcessor
     checkCommon(doing, options);
     const { maxConcurrent = Infinity, restart, onError } = options;
     checkCount(doing, "maxConcurrent", maxConcurrent, 1);
-    checkRestartPolicy(doing, restart);
+    if (restart !== undefined) checkRestartPolicy(doing, "restart", restart);
     if (onError !== undefined) checkFunction(doing, "onError", onError);
     this.#options = copyOptions(options);
     this.#maxConcurrent = maxConcurrent;

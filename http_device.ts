@@ -8,7 +8,12 @@
  * @module
  */
 
-import { checkOptions, checkSignal, checkType } from "./_arguments.ts";
+import {
+  checkOptions,
+  checkSignal,
+  checkStrings,
+  checkType,
+} from "./_arguments.ts";
 import { HttpDeviceClient, HttpDeviceError } from "./_http_device_client.ts";
 import { HttpEvents } from "./_http_device_events.ts";
 import {
@@ -133,13 +138,7 @@ export class HttpDevice implements DeviceProxy {
     options: DeviceOptions = {},
   ): Promise<readonly unknown[]> {
     const doing = "read attributes";
-    checkType(
-      Array.isArray(names) && names.every((name) => typeof name === "string"),
-      doing,
-      "names",
-      "an array of strings",
-      names,
-    );
+    checkStrings(doing, "names", names);
     const signal = signalOf(doing, options);
     if (names.length === 0) return [];
     const query = names.map((name) => `name=${encodeURIComponent(name)}`);

@@ -39,7 +39,12 @@
  * @module
  */
 
-import { checkOptions, checkSignal, checkType } from "./_arguments.ts";
+import {
+  checkOptions,
+  checkSignal,
+  checkStrings,
+  checkType,
+} from "./_arguments.ts";
 import { DeviceAttributes } from "./_lrc_device_attributes.ts";
 import {
   argumentRefused,
@@ -259,13 +264,7 @@ export class LrcDevice<
   ): Promise<readonly unknown[]> {
     return attempt(() => {
       const doing = "read attributes";
-      checkType(
-        Array.isArray(names) && names.every((name) => typeof name === "string"),
-        doing,
-        "names",
-        "an array of strings",
-        names,
-      );
+      checkStrings(doing, "names", names);
       this.#enter(doing, options);
       return names.map((name) => this.#attributes.read(name));
     });

@@ -121,6 +121,8 @@ test("HttpDevice checks its arguments", async () => {
       null,
       { name: "" },
       { headers: 1 },
+      { headers: null },
+      { headers: { "no name": "a" } },
       { fetch: 1 },
       { restart: {} },
       { clock: {} },
