@@ -3,6 +3,7 @@
 
 import { show } from "./_lrc_errors.ts";
 import { OperationError } from "./_operation_error.ts";
+import { OperationNews } from "./_operation_news.ts";
 import type {
   OperationCounters,
   OperationHandle,
@@ -34,11 +35,7 @@ import {
   type Tracking,
   trackNext,
 } from "./_operation_tracking.ts";
-import { Subscription } from "./_subscription.ts";
 import { abortable, CancelScope, timeout } from "./cancellation.ts";
-
-/** How many updates are kept for an iterator. */
-const MOST_UPDATES = 1000;
 
 /** What an operation is followed from. */
 export type OperationSource =
@@ -50,18 +47,11 @@ export class Operation<R> implements OperationHandle<R> {
   readonly #settings: OperationSettings<R>;
   readonly #scope: CancelScope;
   readonly #poller: OperationPoller;
-  readonly #iterators: Set<Subscription<OperationUpdate>> = new Set();
+  readonly #news: OperationNews;
   readonly ready: Promise<void>;
   readonly done: Promise<OperationResult<R>>;
   #setReady: () => void = () => {};
   #tracking: Tracking | undefined;
-  #update: OperationUpdate | undefined = undefined;
-  #status: OperationStatus = "running";
-  #stage: string | undefined = undefined;
-  #progress: number | undefined = undefined;
-  #response: OperationResponse | undefined = undefined;
-  /** What was told last, to notice what is new. */
-  #told = "";
 
   constructor(source: OperationSource, settings: OperationSettings<R>) {
     this.#settings = settings;
@@ -70,8 +60,12 @@ export class Operation<R> implements OperationHandle<R> {
     this.ready = new Promise((resolve) => this.#setReady = resolve);
     this.#poller = new OperationPoller(
       settings,
-      (reading, answer) => this.#heed(reading, answer),
-      (error) => this.#tell({ error }),
+      (reading, answer) => this.#news.heed(reading, answer),
+      (error) => this.#news.tell(error),
+    );
+    this.#news = new OperationNews(
+      settings.clock,
+      () => this.#poller.hasNews(),
     );
     this.done = this.#run(source.response);
   }
@@ -85,15 +79,15 @@ export class Operation<R> implements OperationHandle<R> {
   }
 
   get status(): OperationStatus {
-    return this.#status;
+    return this.#news.status;
   }
 
   get stage(): string | undefined {
-    return this.#stage;
+    return this.#news.stage;
   }
 
   get progress(): number | undefined {
-    return this.#progress;
+    return this.#news.progress;
   }
 
   get counters(): OperationCounters {
@@ -101,7 +95,7 @@ export class Operation<R> implements OperationHandle<R> {
   }
 
   get ended(): boolean {
-    return this.#status !== "running";
+    return this.#news.ended;
   }
 
   async cancel(options: { signal?: AbortSignal } = {}): Promise<boolean> {
@@ -144,15 +138,7 @@ export class Operation<R> implements OperationHandle<R> {
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<OperationUpdate, undefined> {
-    const iterators = this.#iterators;
-    const iterator: Subscription<OperationUpdate> = new Subscription({
-      capacity: MOST_UPDATES,
-      onClose: () => iterators.delete(iterator),
-    });
-    if (this.#update !== undefined) iterator.push(this.#update);
-    if (this.ended) iterator.end();
-    else iterators.add(iterator);
-    return iterator;
+    return this.#news.subscribe();
   }
 
   async #run(first: Response | undefined): Promise<OperationResult<R>> {
@@ -170,9 +156,7 @@ export class Operation<R> implements OperationHandle<R> {
     }
     if (first !== undefined) discard(first);
     this.#scope.dispose();
-    this.#status = result.status;
-    this.#tell({ error: result.error });
-    for (const iterator of this.#iterators) iterator.end();
+    this.#news.end(result.status, result.error);
     this.#setReady();
     return result;
   }
@@ -217,14 +201,14 @@ export class Operation<R> implements OperationHandle<R> {
     if (reading.kind !== "running" && reading.kind !== "unreadable") {
       return this.#settle(reading, answer);
     }
-    this.#heed(reading, answer);
+    this.#news.heed(reading, answer);
     const isRedirect = status >= 300;
     const pause = isRedirect ? 0 : this.#poller.pauseAfter(answer);
     return await this.#poll(pause, signal);
   }
 
   #settle(reading: Reading, answer: OperationResponse): Settled {
-    this.#heed(reading, answer);
+    this.#news.heed(reading, answer);
     if (reading.kind === "unreadable") throw reading.error;
     return { reading, answer };
   }
@@ -266,16 +250,6 @@ export class Operation<R> implements OperationHandle<R> {
     return reading;
   }
 
-  /** Takes note of what an answer says. */
-  #heed(reading: Reading, answer: OperationResponse): void {
-    this.#response = answer;
-    if (reading.kind === "unreadable") return;
-    this.#stage = reading.stage ?? this.#stage;
-    this.#progress = reading.progress ?? this.#progress;
-    // The end is told when it is certain, with the result.
-    if (reading.kind === "running") this.#tell({ error: undefined });
-  }
-
   /** The end, with the result, which may have to be asked for. */
   async #conclude(
     { reading, answer }: Settled,
@@ -293,14 +267,14 @@ export class Operation<R> implements OperationHandle<R> {
         : resultUrl(this.#tracking, answer, final);
       if (at !== undefined) {
         const last = await this.#poller.until(() => at, readResult, 0, signal);
-        this.#response = last.answer;
+        this.#news.heedResult(last.answer);
         value = last.answer.body;
       }
       what = "its result could not be parsed";
       const parsed = parse === undefined
         ? value as R | undefined
         : await abortable(
-          Promise.resolve(parse(value, this.#response ?? answer)),
+          Promise.resolve(parse(value, this.#news.response ?? answer)),
           signal,
         );
       return this.#result("succeeded", parsed, undefined);
@@ -325,8 +299,8 @@ export class Operation<R> implements OperationHandle<R> {
     error: unknown,
   ): OperationResult<R> {
     const message = error === undefined ? "" : messageOf(error);
-    const stage = this.#stage;
-    return { status, value, error, message, stage, response: this.#response };
+    const { stage, response } = this.#news;
+    return { status, value, error, message, stage, response };
   }
 
   #failed(
@@ -338,35 +312,13 @@ export class Operation<R> implements OperationHandle<R> {
 
   #lateness(): DOMException {
     const { timeout: ms } = this.#settings;
-    const seen = [
-      ...(this.#stage === undefined ? [] : [this.#stage]),
-      ...(this.#progress === undefined ? [] : [`progress ${this.#progress}`]),
-    ].join(", ");
+    const { seen } = this.#news;
     const { asked } = this.#poller.counters;
     return new DOMException(
       `The operation has not ended within ${ms} ms: asked ${asked} times, ` +
         (seen === "" ? "nothing was seen of it" : `last seen ${seen}`),
       "TimeoutError",
     );
-  }
-
-  #tell({ error }: { error: unknown }): void {
-    const status = this.#status;
-    const stage = this.#stage;
-    const progress = this.#progress;
-    const body = this.#response?.body;
-    if (error === undefined) {
-      const told = show([status, stage, progress, body]);
-      const isNew = told !== this.#told;
-      // That asking works again is told, too, but is no news of the operation.
-      if (!isNew && this.#update?.error === undefined) return;
-      this.#told = told;
-      if (isNew) this.#poller.hasNews();
-    }
-    const time = this.#settings.clock.now();
-    const update = { status, stage, progress, body, error, time };
-    this.#update = update;
-    for (const iterator of this.#iterators) iterator.push(update);
   }
 }
 
