@@ -8,20 +8,29 @@
  */
 
 import {
-  checkBoolean,
   checkCommon,
   checkFunction,
   checkNonNegative,
   checkOptions,
-  checkSignal,
   checkType,
 } from "./_arguments.ts";
-import { isTaskClass, LocalTask } from "./_local_task.ts";
+import { LocalTask } from "./_local_task.ts";
 import { DEFAULT_GRACE } from "./_run.ts";
+import {
+  type AnyMakeTaskOptions,
+  type AnyTaskRunner,
+  checkMaking,
+  type MakeTaskOptions,
+  type MakeThreadTaskOptions,
+  type RunnerOption,
+  type TaskArguments,
+  type TaskContextOptions,
+  type TaskHandle,
+  type TaskSummary,
+} from "./_task_context_options.ts";
 import {
   checkUnlocked,
   createHandle,
-  LOCKING,
   type TaskLocking,
 } from "./_task_handle.ts";
 import { ThreadTask } from "./_thread_task.ts";
@@ -30,97 +39,20 @@ import { CancelScope, timeout } from "./cancellation.ts";
 import { type Clock, systemClock } from "./clock.ts";
 import { defaultLogger, type Logger } from "./logger.ts";
 import type { StopOutcome } from "./run_state.ts";
-import type { AnyTask, TaskClass, TaskHost } from "./task.ts";
-import {
-  type TaskBody,
-  TaskInitError,
-  TaskRunner,
-  type TaskRunnerInit,
-} from "./task_runner.ts";
+import type { AnyTask, TaskClass } from "./task.ts";
+import { type TaskBody, TaskInitError, TaskRunner } from "./task_runner.ts";
 
-export type { TaskLocking };
-
-/** Any runner, for the bounds of type parameters. */
-export type AnyTaskRunner = TaskRunner<AnyTask>;
-
-/** A runner, and the lock of its task: what a {@linkcode TaskContext} gives. */
-export type TaskHandle<R extends AnyTaskRunner = AnyTaskRunner> =
-  & R
-  & TaskLocking;
-
-/** Options of {@linkcode TaskContext}. */
-export interface TaskContextOptions {
-  /**
-   * Measures the time of all tasks.
-   *
-   * @default {systemClock}
-   */
-  clock?: Clock;
-  /**
-   * Told of errors that nobody looked at, of late rounds and abandoned work.
-   *
-   * @default {defaultLogger}
-   */
-  logger?: Logger;
-  /** Stops all tasks, also those started later. */
-  signal?: AbortSignal;
-  /**
-   * How long a stop waits for a task to end, in milliseconds, before it is
-   * abandoned, unless the task or the call says otherwise.
-   *
-   * @default {5000}
-   */
-  grace?: number;
-}
-
-/** The class of a runner, as an option. */
-export interface RunnerOption<T extends AnyTask, R extends TaskRunner<T>> {
-  /** The class of the runner, whose methods the handle has. */
-  runner: new (init: TaskRunnerInit<T>) => R;
-}
-
-/** Options of {@linkcode TaskContext.makeTask}. */
-export interface MakeTaskOptions {
-  /** Stops the task. */
-  signal?: AbortSignal;
-  /**
-   * How long a stop waits for the task to end, in milliseconds, before it is
-   * abandoned.
-   *
-   * @default {the grace of the context}
-   */
-  grace?: number;
-}
-
-/** Options of {@linkcode TaskContext.makeTask} for a thread of its own. */
-export interface MakeThreadTaskOptions extends MakeTaskOptions {
-  /** The task gets a thread of its own. */
-  thread: true;
-  /**
-   * The name by which the module exports the class.
-   *
-   * @default {the default export, or else the only task class among them}
-   */
-  exportName?: string;
-}
-
-/** The arguments of a task's constructor after its host. */
-export type TaskArguments<C> = C extends
-  new (host: TaskHost, ...args: infer Args) => AnyTask ? Args : never;
-
-/** What {@linkcode TaskContext.tasks} tells of a task. */
-export interface TaskSummary {
-  /** The name of the task. */
-  readonly name: string;
-  /** The name of its class. */
-  readonly className: string;
-  /** What kind of thing it is. */
-  readonly category: string;
-  /** Whether it has been started and has not ended yet. */
-  readonly running: boolean;
-  /** Whether a handle holds its lock. */
-  readonly locked: boolean;
-}
+export type {
+  AnyTaskRunner,
+  MakeTaskOptions,
+  MakeThreadTaskOptions,
+  RunnerOption,
+  TaskArguments,
+  TaskContextOptions,
+  TaskHandle,
+  TaskLocking,
+  TaskSummary,
+};
 
 interface Entry {
   readonly name: string;
@@ -134,49 +66,6 @@ interface Entry {
 }
 
 type AnyTaskClass = abstract new (...args: never) => AnyTask;
-
-const NAME = /^[-_a-zA-Z0-9()]{1,63}$/;
-
-function checkName(doing: string, name: unknown): void {
-  checkType(
-    typeof name === "string" && NAME.test(name),
-    doing,
-    "name",
-    "1 to 63 letters, digits, '-', '_', '(' and ')'",
-    name,
-  );
-}
-
-function checkTaskClass(doing: string, taskClass: unknown): void {
-  checkType(
-    isTaskClass(taskClass),
-    doing,
-    "taskClass",
-    "a subclass of Task",
-    taskClass,
-  );
-}
-
-function checkRunnerClass(doing: string, runner: unknown): void {
-  checkFunction(doing, "runner", runner);
-  const { prototype } = runner as { prototype: unknown };
-  checkType(
-    runner === TaskRunner || prototype instanceof TaskRunner,
-    doing,
-    "runner",
-    "a subclass of TaskRunner",
-    runner,
-  );
-  for (const key of LOCKING) {
-    checkType(
-      !(key in (prototype as object)),
-      doing,
-      "runner",
-      `without a member '${key}', which handles have`,
-      runner,
-    );
-  }
-}
 
 function isTaskOf({ source, body }: Entry, taskClass: AnyTaskClass): boolean {
   // The class itself is in another thread.
@@ -384,29 +273,10 @@ export class TaskContext implements AsyncDisposable {
     name: string,
     source: TaskClass<AnyTask, never> | URL,
     args: readonly unknown[] = [],
-    options:
-      & Partial<MakeThreadTaskOptions>
-      & Partial<RunnerOption<AnyTask, AnyTaskRunner>> = {},
+    options: AnyMakeTaskOptions = {},
   ): Promise<AnyTaskRunner & TaskLocking> {
-    const doing = "make task";
-    checkName(doing, name);
-    checkType(Array.isArray(args), doing, "args", "an array", args);
-    checkOptions(doing, options);
-    const { runner = TaskRunner, signal, grace, thread, exportName } = options;
-    checkBoolean(doing, "thread", thread);
-    checkType(
-      exportName === undefined || typeof exportName === "string",
-      doing,
-      "exportName",
-      "a string",
-      exportName,
-    );
-    if (thread) {
-      checkType(source instanceof URL, doing, "url", "a URL", source);
-    } else checkTaskClass(doing, source);
-    checkRunnerClass(doing, runner);
-    checkSignal(doing, signal);
-    if (grace !== undefined) checkNonNegative(doing, "grace", grace);
+    checkMaking("make task", name, source, args, options);
+    const { runner = TaskRunner, signal, grace } = options;
     const stopGrace = grace ?? this.#grace;
     const entry = await this.#reserve(name, async () => {
       const body = await this.#makeBody(name, source, args, options);
