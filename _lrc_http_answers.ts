@@ -162,8 +162,16 @@ export class Answers {
     // What has a key is for those who ask again, too.
     const sending = key === null ? send(signal) : this.#once.ask(
       `${device.name} ${command} ${key}`,
+      JSON.stringify(argument) ?? "",
       () => send(this.#closing),
     );
+    if (sending === undefined) {
+      throw new Problem(
+        422,
+        "key-reused",
+        "The command was sent with this key and another argument before",
+      );
+    }
     const { body: answer } = await abortable(sending, signal);
     const acceptance = acceptanceOf(command, answer);
     switch (acceptance.kind) {

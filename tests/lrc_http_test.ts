@@ -396,6 +396,52 @@ test("DeviceHandler executes a command with the same key once", async () => {
   assertEquals(rig.device.queued, 1);
 });
 
+test("DeviceHandler refuses a command with the same key and another argument", async () => {
+  await using rig = new HttpRig();
+  const key = { "idempotency-key": "k" };
+  const add = (body: unknown) => rig.post("Add", body, key);
+  assertEquals(await answerOf(await add({ argument: [1, 2] })), [
+    200,
+    { answer: 3 },
+  ]);
+  const other = await add({ argument: [1, 3] });
+  assertEquals(other.headers.get("content-type"), "application/problem+json");
+  const [status, problem] = await answerOf(other);
+  assertEquals(status, 422);
+  assertEquals((problem as { code: string }).code, "key-reused");
+  // It is the argument that counts, not how it is written.
+  const again = await add('{ "argument" : [ 1, 2.0 ] }');
+  assertEquals(await answerOf(again), [200, { answer: 3 }]);
+  await rig.pass(30_000);
+  assertEquals(await answerOf(await add({ argument: [1, 3] })), [
+    200,
+    { answer: 4 },
+  ]);
+});
+
+test("DeviceHandler tells arguments under one key apart, long ones and none too", async () => {
+  await using rig = new HttpRig();
+  const long = "x".repeat(50_000);
+  const all = [
+    {},
+    { argument: null },
+    { argument: "" },
+    { argument: `${long}a${long}` },
+    { argument: `${long}b${long}` },
+    { argument: `${long}${long}a` },
+  ];
+  for (const [index, first] of all.entries()) {
+    const key = { "idempotency-key": `k${index}` };
+    await rig.post("Hold", first, key);
+    for (const other of all) {
+      const { status, body } = await rig.post("Hold", other, key);
+      await body?.cancel();
+      assertEquals(status, other === first ? 202 : 422);
+    }
+  }
+  assertEquals(rig.held.calls.length + rig.device.queued, all.length);
+});
+
 test("DeviceHandler answers a command with the same key though who asked first has gone", async () => {
   const sum = Promise.withResolvers<number>();
   let calls = 0;
