@@ -11,6 +11,7 @@ import {
   PROBLEM_TYPE,
   readReasons,
 } from "./_lrc_http_wire.ts";
+import { parseRetryAfter } from "./_retry_after.ts";
 import { timeoutError } from "./_wait.ts";
 import { abortable, CancelScope } from "./cancellation.ts";
 import { type DevError, DeviceError } from "./device_proxy.ts";
@@ -55,12 +56,6 @@ export class HttpDeviceError extends DeviceError {
 
 function reason(name: string, desc: string): DevError {
   return { reason: name, desc, severity: "ERR", origin: "http" };
-}
-
-/** The seconds of `Retry-After` in milliseconds; dates do not count. */
-function retryAfterOf(headers: Headers): number {
-  const text = headers.get("retry-after") ?? "";
-  return /^\d{1,6}$/.test(text) ? Number(text) * 1000 : 0;
 }
 
 /** Asks the handler of a device, once for each call. */
@@ -137,7 +132,7 @@ export class HttpDeviceClient {
     accept: string,
     signal: AbortSignal | undefined,
   ): Promise<Response> {
-    const { url, fetch, headers: given, maxBody } = this.#settings;
+    const { url, fetch, headers: given, maxBody, dateNow } = this.#settings;
     const { method, path, body } = request;
     const headers = new Headers(
       await abortable(Promise.resolve(given()), signal) as HeadersInit,
@@ -158,7 +153,8 @@ export class HttpDeviceClient {
     const response = await abortable(sending, signal);
     if (response.status === 200 || response.status === 202) return response;
     const reading = readText(response.body, maxBody, signal);
-    throw failureOf(response, await abortable(reading, signal));
+    const text = await abortable(reading, signal);
+    throw failureOf(response, text, dateNow());
   }
 
   #translate(error: unknown, request: HttpRequest): unknown {
@@ -188,7 +184,11 @@ function parse(text: string): unknown {
   }
 }
 
-function failureOf(response: Response, text: string): HttpDeviceError {
+function failureOf(
+  response: Response,
+  text: string,
+  now: number,
+): HttpDeviceError {
   const { status, headers } = response;
   const body = parse(text);
   const { errors, title, detail } = isRecord(body) ? body : {};
@@ -198,6 +198,6 @@ function failureOf(response: Response, text: string): HttpDeviceError {
     readReasons(errors) ?? [reason(`HTTP_${status}`, words)],
     status,
     body,
-    retryAfterOf(headers),
+    parseRetryAfter(headers, now) ?? 0,
   );
 }

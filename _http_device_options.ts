@@ -80,6 +80,13 @@ export interface HttpDeviceOptions {
    */
   clock?: Clock;
   /**
+   * The date of today in milliseconds since 1970, for a `Retry-After` with a
+   * date in an answer without one.
+   *
+   * @default {Date.now}
+   */
+  dateNow?: () => number;
+  /**
    * Told of streams that break.
    *
    * @default {defaultLogger}
@@ -100,6 +107,7 @@ export interface HttpDeviceSettings {
   readonly eventCapacity: number;
   readonly maxBody: number;
   readonly clock: Clock;
+  readonly dateNow: () => number;
   readonly logger: Logger;
 }
 
@@ -180,10 +188,12 @@ export function settingsOf(
     eventCapacity = DEFAULT_EVENTS,
     maxBody = 16 * 1024 * 1024,
     clock = systemClock,
+    dateNow = Date.now,
     logger = defaultLogger,
   } = options;
   checkHeaders(CREATE, headers);
   checkFunction(CREATE, "fetch", fetch);
+  checkFunction(CREATE, "dateNow", dateNow);
   checkPositive(CREATE, "timeout", timeout);
   checkPositive(CREATE, "silence", silence);
   checkRestartPolicy(CREATE, "restart", restart);
@@ -199,6 +209,7 @@ export function settingsOf(
     eventCapacity,
     maxBody,
     clock,
+    dateNow,
     logger,
   };
 }

@@ -124,6 +124,7 @@ test("HttpDevice checks its arguments", async () => {
       { headers: null },
       { headers: { "no name": "a" } },
       { fetch: 1 },
+      { dateNow: 1 },
       { restart: {} },
       { clock: {} },
       { logger: 1 },
@@ -303,6 +304,65 @@ test("A subscription tells a gap when the server has started anew", async () => 
   await rig.pass(1);
   assertEquals(valuesOf(events), [0, "API_MissedEvents", 5]);
   await subscription.return();
+});
+
+test("A subscription comes again when the server has said, by seconds or a date", async () => {
+  const dateNow = () => Date.UTC(2026, 10, 21, 12);
+  const all: Record<string, string>[] = [
+    { "retry-after": "5" },
+    { "retry-after": "Sat, 21 Nov 2026 12:00:05 GMT" },
+    { "retry-after": "Saturday, 21-Nov-26 12:00:05 GMT" },
+    { "retry-after": "Sat Nov 21 12:00:05 2026" },
+    // By the clock of the server, which need not be that of here.
+    {
+      "retry-after": "Tue, 01 Jan 2030 00:00:05 GMT",
+      date: "Tue, 01 Jan 2030 00:00:00 GMT",
+    },
+  ];
+  for (const headers of all) {
+    await using rig = new ClientRig();
+    const subscription = await rig.client({ restart, dateNow })
+      .subscribe("level");
+    const events = collect(subscription);
+    await rig.pass();
+    rig.way.instead = () => new Response(null, { status: 503, headers });
+    rig.way.cut();
+    await rig.pass(100);
+    assertEquals(rig.way.requests.length, 2);
+    rig.way.instead = undefined;
+    await rig.pass(5099);
+    assertEquals(rig.way.requests.length, 2, headers["retry-after"]);
+    await rig.pass(1);
+    assertEquals(rig.way.requests.length, 3, headers["retry-after"]);
+    assertEquals(valuesOf(events).at(-1), 0);
+    await subscription.return();
+  }
+});
+
+test("A subscription does not wait for a date that is past or none, nor long for one far away", async () => {
+  for (
+    const [text, ms] of [
+      ["Sat, 21 Nov 2026 11:00:00 GMT", 0],
+      ["Sun, 21 Nov 2027 12:00:00 GMT", 60_000],
+      ["soon", 0],
+    ] as const
+  ) {
+    await using rig = new ClientRig();
+    const dateNow = () => Date.UTC(2026, 10, 21, 12);
+    const subscription = await rig.client({ restart, dateNow })
+      .subscribe("level");
+    await rig.pass();
+    const headers = { "retry-after": text };
+    rig.way.instead = () => new Response(null, { status: 503, headers });
+    rig.way.cut();
+    await rig.pass(100);
+    rig.way.instead = undefined;
+    await rig.pass(ms + 99);
+    assertEquals(rig.way.requests.length, 2, text);
+    await rig.pass(1);
+    assertEquals(rig.way.requests.length, 3, text);
+    await subscription.return();
+  }
 });
 
 test("A subscription gives up a stream that is silent", async () => {
