@@ -8,6 +8,9 @@
 
 export * from "./activity.ts";
 export * from "./activity_service.ts";
+export * from "./control_page.ts";
+export * from "./environment_manager.ts";
+export * from "./git_manager.ts";
 export * from "./procedure.ts";
 export * from "./procedure_client.ts";
 export * from "./procedure_errors.ts";
@@ -18,6 +21,8 @@ export * from "./procedure_store.ts";
 export * from "./procedure_store_error.ts";
 export * from "./procedure_topics.ts";
 export * from "./procedure_workers.ts";
+export * from "./process_manager.ts";
+export * from "./rest_api.ts";
 export * from "./scheduling_block_store.ts";
 export * from "./script.ts";
 export * from "./script_error.ts";
