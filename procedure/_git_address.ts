@@ -186,6 +186,8 @@ export function presentable(text: string): string {
   return text
     .replaceAll(/(\w+:\/\/)[^\s/@]+@/g, "$1***@")
     // deno-lint-ignore no-control-regex
+    .replaceAll(/\u001b\[[\d;]*[A-Za-z]/g, "")
+    // deno-lint-ignore no-control-regex
     .replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, " ")
     .split("\n").map((line) => line.trim()).filter((line) => line !== "")
     .slice(-8).join("; ").slice(-1000);

@@ -164,16 +164,14 @@ test("EnvironmentManager tells a repository nothing of its own environment", asy
   try {
     await withRegistry(async ({ get, registry }) => {
       const host = registry.url.replace("http:", "");
-      await assertRejects(() =>
-        get({
-          "deno.json": '{ "imports": { "tiny": "npm:tiny@1.0.0" } }',
-          ".npmrc": `registry=${registry.url}\${LONGRUN_TEST_SECRET}/\n` +
-            `${host}:_authToken=\${LONGRUN_TEST_SECRET}\n`,
-        }).then((environment) => {
-          environment.release();
-          throw new Error("installed");
-        })
-      );
+      const installed = get({
+        "deno.json": '{ "imports": { "tiny": "npm:tiny@1.0.0" } }',
+        ".npmrc": `registry=${registry.url}x\${LONGRUN_TEST_SECRET}/\n` +
+          `${host}:_authToken=x\${LONGRUN_TEST_SECRET}\n`,
+      });
+      // Whether there is such a package is of no interest.
+      await installed.then((environment) => environment.release(), () => {});
+      assert(registry.requests.length > 0);
       assert(registry.requests.every((each) => !each.includes("secret")));
     });
   } finally {

@@ -466,7 +466,7 @@ test("GitManager tells what git complains of, without passwords", async () => {
   );
   assertEquals(
     error.message,
-    "git ls-remote failed: fatal:  [31mno http://***@host/a",
+    "git ls-remote failed: fatal: no http://***@host/a",
   );
   await using none = managerIn(folder, { git: "/nowhere/git" });
   const missing = await fails("git-failed", () => none.resolveCommit({ repo }));
