@@ -60,6 +60,9 @@ interface Flight {
   readonly scope: CancelScope;
 }
 
+/** How often one is tried that whoever asks does not wait for. */
+const LOCK_ATTEMPTS = 4;
+
 /** How often a lock that another process has is tried again. */
 const LOCK_INTERVAL = 50;
 const RECORD = "entry.json";
@@ -149,8 +152,12 @@ export class FolderCache {
   async remove(key: string): Promise<boolean> {
     if (this.#residents.has(key) || this.#flights.has(key)) return false;
     await this.#prepare();
-    const lock = await FileLock.take(this.#lockOf(key), "exclusive");
+    const lock = await this.#takeSoon(key);
     if (lock === undefined) return false;
+    if (this.#residents.has(key) || this.#flights.has(key)) {
+      lock.release();
+      return false;
+    }
     try {
       const gone = this.#aside(key);
       await Deno.rename(this.#folderOf(key), gone);
@@ -161,6 +168,19 @@ export class FolderCache {
       await lock.remove();
     }
     return true;
+  }
+
+  /**
+   * Takes the lock of a folder. A process that is just being started has a copy
+   * of each lock of this one for a moment, also of those that were let go: so
+   * one that is not to be had is tried again.
+   */
+  async #takeSoon(key: string): Promise<FileLock | undefined> {
+    for (let attempt = 1;; attempt++) {
+      const lock = await FileLock.take(this.#lockOf(key), "exclusive");
+      if (lock !== undefined || attempt === LOCK_ATTEMPTS) return lock;
+      await sleep(LOCK_INTERVAL, { clock: this.#clock });
+    }
   }
 
   /** All folders, the one that was used least recently first. */

@@ -199,6 +199,7 @@ export class ScriptExecutionService
   readonly #abortArgs: (summary: ProcedureSummary) => ProcedureInput;
   readonly #abortTimeout: number;
   readonly #silence: () => void;
+  #closing: Promise<void> | undefined = undefined;
   readonly #logger: Logger;
   readonly #now: () => number;
   #context: ScriptContext;
@@ -469,9 +470,8 @@ export class ScriptExecutionService
    * Ends the service: stops all procedures. Resolves when they have ended.
    * What is prepared or started from now on is refused.
    */
-  async close(): Promise<void> {
-    await this.#manager.close();
-    this.#silence();
+  close(): Promise<void> {
+    return this.#closing ??= this.#manager.close().finally(this.#silence);
   }
 
   /** {@linkcode close}. */
