@@ -2,9 +2,13 @@
 
 /** An error of a script, as it travels. */
 export interface ErrorValue {
+  /** The name of its class. */
   readonly name: string;
+  /** What happened. */
   readonly message: string;
+  /** Its stack. */
   readonly stack: string;
+  /** Its cause. */
   readonly cause?: ErrorValue;
 }
 

@@ -12,7 +12,10 @@ import {
 } from "./_arguments.ts";
 import { checkGrants, isAbsolute } from "./_script_grants.ts";
 import { OUTPUT_LIMITS } from "./_script_output.ts";
-import type { ScriptWorkerOptions, StopPolicy } from "./script_worker.ts";
+import type {
+  ScriptWorkerOptions,
+  StopPolicy,
+} from "./script_worker_options.ts";
 
 /** Checks how a process is to be stopped. */
 export function checkStopPolicy(policy: StopPolicy | undefined): void {

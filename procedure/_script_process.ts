@@ -126,6 +126,18 @@ function environment(options: ProcessOptions): Record<string, string> {
   return environment;
 }
 
+/** Sends a signal to a process that may have ended. */
+export function kill(
+  process: Deno.ChildProcess,
+  signal: "SIGTERM" | "SIGKILL",
+): void {
+  try {
+    process.kill(signal);
+  } catch {
+    // It has ended.
+  }
+}
+
 /** Ends what the script has started and left behind. */
 export function killGroup(process: Deno.ChildProcess): void {
   if (Deno.build.os === "windows") return;

@@ -6,7 +6,6 @@
  * that the script can reach: a script that changes the globals harms itself.
  */
 
-import { describeThrown, type ErrorValue } from "./_script_error_value.ts";
 import {
   BOARD,
   type CallMessage,
@@ -18,6 +17,8 @@ import {
   type RunnerSetup,
   type ToRunner,
 } from "./_script_messages.ts";
+import { describe } from "./_script_stack.ts";
+import { matches, Subscription } from "./_script_subscription.ts";
 
 const { apply, getOwnPropertyDescriptor } = Reflect;
 const { postMessage } = MessagePort.prototype;
@@ -26,8 +27,6 @@ const dataOf = getOwnPropertyDescriptor(MessageEvent.prototype, "data")?.get;
 const { inspect } = Deno;
 const { freeze } = Object;
 
-/** So many events of a subscription are kept. */
-const CAPACITY = 1_000;
 /** So many subscriptions may be open. */
 const SUBSCRIPTIONS = 1_000;
 /** A log line has at most so many characters. */
@@ -35,106 +34,7 @@ const LOG_LENGTH = 65_536;
 /** So many functions of a module are told. */
 const NAMES = 1_000;
 
-/** The module that imports this one and the script. */
-const ENTRY = "data:application/javascript,";
-
-/** Describes an error of the script, without what is below the script. */
-function describe(thrown: unknown): ErrorValue {
-  return cleanStack(describeThrown(thrown));
-}
-
-function cleanStack(value: ErrorValue): ErrorValue {
-  const lines = value.stack.split("\n")
-    .filter((line) => !line.includes(import.meta.url) && !line.includes(ENTRY));
-  while (/^ {4}at .*\(ext:/.test(lines.at(-1) ?? "")) lines.pop();
-  const stack = lines.join("\n");
-  return value.cause === undefined
-    ? { ...value, stack }
-    : { ...value, stack, cause: cleanStack(value.cause) };
-}
-
 const LEVELS = ["debug", "info", "warn", "error"] as const;
-
-interface Event {
-  readonly topic: string;
-  readonly data: unknown;
-  readonly source: string;
-  readonly time: number;
-}
-
-type Result = IteratorResult<Event, undefined>;
-
-function matches(pattern: string, topic: string): boolean {
-  return pattern === "*" || pattern === topic ||
-    (pattern.endsWith(".*") && topic.startsWith(pattern.slice(0, -1)));
-}
-
-/** A subscription of the script. */
-class Subscription {
-  readonly patterns: readonly string[];
-  readonly #leave: (subscription: Subscription) => void;
-  #events: Event[] = [];
-  #waiting: ((result: Result) => void)[] = [];
-  #dropped = 0;
-  #isOpen = true;
-
-  constructor(
-    patterns: readonly string[],
-    leave: (subscription: Subscription) => void,
-  ) {
-    this.patterns = patterns;
-    this.#leave = leave;
-  }
-
-  get dropped(): number {
-    return this.#dropped;
-  }
-
-  lose(count: number): void {
-    this.#dropped += count;
-  }
-
-  push(event: Event): void {
-    const waiting = this.#waiting.shift();
-    if (waiting !== undefined) {
-      return waiting({ done: false, value: event });
-    }
-    if (this.#events.length >= CAPACITY) {
-      this.#events.shift();
-      this.#dropped++;
-    }
-    this.#events.push(event);
-  }
-
-  next(): Promise<Result> {
-    const event = this.#events.shift();
-    if (event !== undefined) {
-      return Promise.resolve({ done: false, value: event });
-    }
-    if (!this.#isOpen) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  return(): Promise<Result> {
-    if (this.#isOpen) {
-      this.#isOpen = false;
-      this.#events = [];
-      for (const waiting of this.#waiting.splice(0)) {
-        waiting({ done: true, value: undefined });
-      }
-      this.#leave(this);
-    }
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
-  }
-}
 
 class Runner {
   readonly #setup: RunnerSetup;

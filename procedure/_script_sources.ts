@@ -6,6 +6,8 @@ export const CHILD_MODULES = [
   "_script_runner.ts",
   "_script_messages.ts",
   "_script_error_value.ts",
+  "_script_stack.ts",
+  "_script_subscription.ts",
 ] as const;
 
 /** Where the modules of the child are on this machine. */

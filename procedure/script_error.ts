@@ -8,6 +8,8 @@
 
 import type { ErrorValue } from "./_script_error_value.ts";
 
+export type { ErrorValue } from "./_script_error_value.ts";
+
 function withCauses(value: ErrorValue): string {
   return value.cause === undefined
     ? value.stack

@@ -27,121 +27,20 @@ import {
 } from "./_script_messages.ts";
 import { readErrorValue } from "./_script_error_value.ts";
 import { Outbox } from "./_script_outbox.ts";
-import { Budget, OUTPUT_LIMITS, type OutputLimits } from "./_script_output.ts";
-import { type Output, Pauses, Pipes } from "./_script_pipes.ts";
-import { killGroup, type Started, startProcess } from "./_script_process.ts";
+import { Budget, OUTPUT_LIMITS } from "./_script_output.ts";
+import { Pauses, type Pipes } from "./_script_pipes.ts";
+import { kill, killGroup } from "./_script_process.ts";
+import { startUp } from "./_script_startup.ts";
 import { checkSpawnOptions, checkStopPolicy } from "./_script_options.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import { ScriptError } from "./script_error.ts";
 import type { ScriptEvent } from "./script_module.ts";
-import type { ScriptGrants } from "./script_policy.ts";
-
-export type { OutputLimits } from "./_script_output.ts";
-
-/** How long each stage of a stop may take. */
-export interface StopPolicy {
-  /**
-   * After the script was asked to end, in milliseconds; half of it when the
-   * script does not even look whether it was asked. Zero: it is not asked.
-   *
-   * @default {1_000}
-   */
-  abort?: number;
-  /**
-   * After SIGTERM, in milliseconds. Zero: it is not sent.
-   *
-   * @default {1_000}
-   */
-  term?: number;
-  /**
-   * After SIGKILL, in milliseconds. Zero: it is not sent.
-   *
-   * @default {2_000}
-   */
-  kill?: number;
-}
-
-/** What a script wrote, where, and how many lines were lost before it. */
-export type ScriptWorkerOutput = Output;
-
-/** Options of {@linkcode ScriptWorker.spawn}. */
-export interface ScriptWorkerOptions {
-  /** The number of the procedure. */
-  pid: number;
-  /**
-   * The folders whose modules may be imported: absolute paths. The script
-   * itself may not read what is in them.
-   */
-  roots: readonly string[];
-  /**
-   * What the script may do beside computing.
-   *
-   * @default {{}}
-   */
-  grants?: ScriptGrants;
-  /** The `deno.json` of the script: what its imports mean. */
-  configPath?: string;
-  /** An import map, a path or an address. */
-  importMap?: string;
-  /**
-   * Where Deno keeps the modules it has fetched.
-   *
-   * @default {the one of this process}
-   */
-  denoDir?: string;
-  /**
-   * The working directory.
-   *
-   * @default {the one of this process}
-   */
-  cwd?: string;
-  /**
-   * How long the process may take to come up, in milliseconds.
-   *
-   * @default {10_000}
-   */
-  startupTimeout?: number;
-  /**
-   * The heap that the script may have, in megabytes.
-   *
-   * @default {1_024}
-   */
-  memory?: number;
-  /** How it is stopped where {@linkcode ScriptWorker.stop} says nothing. */
-  stopPolicy?: StopPolicy;
-  /** How much it may write and publish. */
-  outputLimits?: OutputLimits;
-  /** Is called with what the script writes, line by line. */
-  onOutput?(output: ScriptWorkerOutput): void;
-  /** Is called with what the script publishes. */
-  onPublish?(topic: string, data: unknown): void;
-  /**
-   * Is called with the patterns of all subscriptions of the script whenever
-   * they change: only such events need be delivered.
-   */
-  onSubscribe?(patterns: readonly string[]): void;
-  /** Is told of what goes wrong. */
-  logger?: Logger;
-  /** Ends the start, and later the process. */
-  signal?: AbortSignal;
-  /** Measures the time. */
-  clock?: Clock;
-}
-
-/** How the process of a script has ended. */
-export interface ScriptExit {
-  /** Its exit code; beyond 128 if a signal has ended it. */
-  readonly code: number;
-  /** The signal that has ended it. */
-  readonly signal: string | null;
-  /** Why, for people, where that is known. */
-  readonly reason?: string;
-  /** What nobody in the script has caught. */
-  readonly error?: ScriptError;
-  /** The last lines that it wrote to its standard error. */
-  readonly lastErrors: readonly string[];
-}
+import type {
+  ScriptExit,
+  ScriptWorkerOptions,
+  StopPolicy,
+} from "./script_worker_options.ts";
 
 const CLONER: Cloner = { serialize, deserialize };
 
@@ -236,81 +135,9 @@ export class ScriptWorker implements AsyncDisposable {
    */
   static async spawn(options: ScriptWorkerOptions): Promise<ScriptWorker> {
     checkSpawnOptions(options);
-    const { clock = systemClock, grants = {}, signal } = options;
-    const { startupTimeout = 10_000 } = options;
-    signal?.throwIfAborted();
-    let started: Started;
-    try {
-      started = await startProcess({
-        pid: options.pid,
-        roots: options.roots,
-        grants,
-        configPath: options.configPath,
-        importMap: options.importMap,
-        denoDir: options.denoDir,
-        cwd: options.cwd,
-        memory: options.memory ?? grants.memory ?? 1_024,
-      });
-    } catch (error) {
-      throw new ProcedureError(
-        "startup-failed",
-        `The process of procedure #${options.pid} could not be started`,
-        { cause: error },
-      );
-    }
-    const { process } = started;
-    const pipes = new Pipes(
-      process,
-      started.marker,
-      { ...OUTPUT_LIMITS, ...options.outputLimits },
-      clock,
-      (output) => {
-        try {
-          options.onOutput?.(output);
-        } catch (error) {
-          (options.logger ?? defaultLogger).error(
-            `The output of procedure #${options.pid} was not taken`,
-            { error },
-          );
-        }
-      },
-    );
-    const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();
-    const fail = (why: string, cause?: unknown) =>
-      reject(
-        new ProcedureError(
-          "startup-failed",
-          `The process of procedure #${options.pid} did not come up: ${why}`,
-          cause === undefined ? {} : { cause },
-        ),
-      );
-    const cancel = clock.setTimer(
-      () => fail(`it took longer than ${startupTimeout} ms`),
-      startupTimeout,
-    );
-    const onAbort = () => reject(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
-    if (signal?.aborted) onAbort();
-    started.connect().then(resolve, (error) => fail("no connection", error));
-    process.status.then(async ({ code }) => {
-      await pipes.drain();
-      const lines = pipes.lastErrors.join("\n");
-      fail(`it ended with code ${code}`, new Error(lines));
-    });
-    try {
-      const connection = await promise;
-      return new ScriptWorker(options, process, connection, pipes);
-    } catch (error) {
-      started.giveUp();
-      started.connect().then((late) => late.close(), () => {});
-      kill(process, "SIGKILL");
-      await process.status;
-      await pipes.drain();
-      throw error;
-    } finally {
-      cancel();
-      signal?.removeEventListener("abort", onAbort);
-    }
+    options.signal?.throwIfAborted();
+    const { process, connection, pipes } = await startUp(options);
+    return new ScriptWorker(options, process, connection, pipes);
   }
 
   /** The number that the process has for the system. */
@@ -617,14 +444,6 @@ export class ScriptWorker implements AsyncDisposable {
       `Procedure #${this.#options.pid} is stopped`,
       "AbortError",
     );
-  }
-}
-
-function kill(process: Deno.ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
-  try {
-    process.kill(signal);
-  } catch {
-    // It has ended.
   }
 }
 

@@ -1,10 +1,10 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import {
-  ScriptWorker,
-  type ScriptWorkerOptions,
-  type ScriptWorkerOutput,
-} from "../script_worker.ts";
+import { ScriptWorker } from "../script_worker.ts";
+import type {
+  ScriptWorkerOptions,
+  ScriptWorkerOutput,
+} from "../script_worker_options.ts";
 
 /** Where the sample scripts are. */
 export const SCRIPTS = new URL("./scripts", import.meta.url).pathname;
