@@ -22,8 +22,8 @@ export interface OutputLimits {
    */
   burst?: number;
   /**
-   * So many bytes a second are read from each stream; a script that writes
-   * more is slowed down.
+   * So many bytes a second are read of each of its two streams and of its
+   * events; a script that writes more is slowed down.
    *
    * @default {8_388_608}
    */

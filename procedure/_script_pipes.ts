@@ -11,6 +11,8 @@ export type Output = Omit<ScriptOutput, "pid">;
 const LAST = 20;
 /** After the end of a process its pipes are read for so long. */
 const DRAIN = 500;
+/** So many bytes may be in a pipe. */
+const PIPE = 65_536;
 
 /** Pauses that all end when nothing is to be held back any more. */
 export class Pauses {
@@ -110,7 +112,7 @@ export class Pipes {
     if (!this.#hasMarks()) {
       await new Promise<void>((resolve) => {
         // A script can close its standard output.
-        const cancel = this.#clock.setTimer(resolve, DRAIN);
+        const cancel = this.#clock.setTimer(resolve, this.#patience);
         this.#onMarks = () => {
           cancel();
           resolve();
@@ -119,6 +121,11 @@ export class Pipes {
       this.#onMarks = undefined;
     }
     this.#tellDropped();
+  }
+
+  /** What is in the pipes takes its time if little may be read a second. */
+  get #patience(): number {
+    return DRAIN + 2 * PIPE / this.#limits.bytesPerSecond * 1_000;
   }
 
   #hasMarks(): boolean {

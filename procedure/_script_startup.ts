@@ -52,7 +52,11 @@ export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
     try {
       onOutput?.(output);
     } catch (error) {
-      logger.error(`The output of procedure #${pid} was not taken`, { error });
+      try {
+        logger.error(`Procedure #${pid}: Its output was not taken`, { error });
+      } catch {
+        // A logger that throws must not take the service down with it.
+      }
     }
   });
   const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();

@@ -89,6 +89,7 @@ export class ScriptWorker implements AsyncDisposable {
   readonly #outbox: Outbox;
   readonly #pipes: Pipes;
   readonly #events: Budget;
+  readonly #bytes: Budget;
   readonly #pauses: Pauses;
   readonly #onAbort = (): void => void this.stop();
   #loading: Waiting<readonly string[]> | undefined;
@@ -117,9 +118,14 @@ export class ScriptWorker implements AsyncDisposable {
     this.#connection = connection;
     this.#outbox = new Outbox(connection, CLONER);
     this.#pipes = pipes;
-    const rate = options.outputLimits?.eventsPerSecond ??
-      OUTPUT_LIMITS.eventsPerSecond;
-    this.#events = new Budget(rate, rate, () => this.#clock.now());
+    const { eventsPerSecond, bytesPerSecond } = {
+      ...OUTPUT_LIMITS,
+      ...options.outputLimits,
+    };
+    const budget = (rate: number) =>
+      new Budget(rate, rate, () => this.#clock.now());
+    this.#events = budget(eventsPerSecond);
+    this.#bytes = budget(bytesPerSecond);
     this.#pauses = new Pauses(this.#clock);
     const listening = this.#listen();
     this.exited = this.#watch(listening);
@@ -295,15 +301,17 @@ export class ScriptWorker implements AsyncDisposable {
         const message = decodeFrame(frame, CLONER);
         const isEvent = await this.#take(message as FromRunner);
         if (!isEvent) continue;
-        await this.#pauses.wait(this.#events.spend(1));
+        await this.#pauses.wait(
+          Math.max(
+            this.#events.spend(1),
+            this.#bytes.spend(frame.body.length),
+          ),
+        );
         this.#acknowledge();
       }
     } catch (error) {
       this.#reason ??= "it broke the protocol";
-      this.#logger.warn(
-        `The process of procedure #${this.#options.pid} said something odd`,
-        { error },
-      );
+      this.#report("Its process said something odd", error);
       kill(this.#process, "SIGKILL");
     }
   }
@@ -383,10 +391,15 @@ export class ScriptWorker implements AsyncDisposable {
     try {
       callback();
     } catch (error) {
-      this.#logger.error(
-        `What procedure #${this.#options.pid} published was not taken`,
-        { error },
-      );
+      this.#report("What it published was not taken", error);
+    }
+  }
+
+  #report(what: string, error: unknown): void {
+    try {
+      this.#logger.error(`Procedure #${this.#options.pid}: ${what}`, { error });
+    } catch {
+      // A logger that throws must not take the service down with it.
     }
   }
 

@@ -131,9 +131,10 @@ test("ScriptWorker can be stopped while a script loads for ever", async () => {
 
 test("ScriptWorker has all output of a call before its end", async () => {
   const heard = new Heard();
-  await using worker = await spawnScript(heard);
-  await worker.run("writesLines", procedureInput({ count: 4_000 }), CONTEXT);
-  assertEquals(heard.texts("stdout").length, 4_000);
+  const outputLimits = { burst: 20_000, bytesPerSecond: 50_000 };
+  await using worker = await spawnScript(heard, { outputLimits });
+  await worker.run("writesLines", procedureInput({ count: 15_000 }), CONTEXT);
+  assertEquals(heard.texts("stdout").length, 15_000);
   await worker.run("withoutNewline", NOTHING, CONTEXT);
   assertEquals(heard.texts("stdout").at(-1), "no end");
 });

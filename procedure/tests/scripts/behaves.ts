@@ -176,7 +176,7 @@ export function floodsBinary(): void {
 }
 
 export function floodsTopic({ publish }: ScriptArguments): void {
-  const data = "y".repeat(1_000);
+  const data = "y".repeat(100_000);
   for (;;) publish("user.flood", data);
 }
 
