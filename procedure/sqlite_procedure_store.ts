@@ -99,7 +99,7 @@ const FORMAT: SqliteFormat = {
       pid INTEGER NOT NULL, line INTEGER NOT NULL, time REAL NOT NULL,
       stream TEXT NOT NULL, text TEXT NOT NULL, dropped INTEGER NOT NULL,
       PRIMARY KEY (pid, line)
-    ) STRICT, WITHOUT ROWID;
+    ) STRICT;
   `],
 };
 
