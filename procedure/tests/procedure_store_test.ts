@@ -476,7 +476,7 @@ test("SqliteProcedureStore writes what it could not as soon as there is room", a
   }
   await clock.advance(300);
   assertEquals(log.length, 1);
-  assertEquals(clock.pending, [{ deadline: 5_250, ref: false }]);
+  assertEquals(clock.pending, [{ deadline: 5_550, ref: false }]);
   store.removeProcedure(1);
   await clock.advance(5_000);
   assertEquals(log.length, 2);
