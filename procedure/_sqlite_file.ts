@@ -94,7 +94,7 @@ function migrate(
     throw new ProcedureStoreError(
       "foreign",
       file,
-      `Cannot open the ${what} in '${file}': it is the database of another program`,
+      `Cannot open the ${what} in '${file}': it is the database of another program, or for something else`,
     );
   }
   if (version > migrations.length) {
