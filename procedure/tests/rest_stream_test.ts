@@ -3,7 +3,7 @@
 import { ManualClock } from "@longrun/tasks/testing";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { test } from "@std/testing/bdd";
-import { RestApi } from "../rest_api.ts";
+import type { RestApi } from "../rest_api.ts";
 import { RestRig } from "./_rest_rig.ts";
 import { SseReader } from "./_sse_reader.ts";
 
