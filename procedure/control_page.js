@@ -62,19 +62,25 @@ function pause(milliseconds) {
 
 let isPaintDue = false;
 let isTitleDue = false;
-let lastPaint = -Infinity;
+let nextPaint = -Infinity;
 
 function paint() {
   isPaintDue = false;
-  lastPaint = performance.now();
+  const began = performance.now();
+  nextPaint = began + PAINTS_APART;
   views.paint(state);
+  // Where a paint takes long, most of the time stays free for the reader.
+  setTimeout(() => {
+    const took = performance.now() - began;
+    nextPaint = began + Math.min(Math.max(PAINTS_APART, 3 * took), 1_000);
+  });
 }
 
 function dispatch(action) {
   state = reduce(state, action);
   if (!isPaintDue) {
     isPaintDue = true;
-    const early = lastPaint + PAINTS_APART - performance.now();
+    const early = nextPaint - performance.now();
     if (early <= 0) requestAnimationFrame(paint);
     else setTimeout(() => requestAnimationFrame(paint), early);
   }

@@ -248,6 +248,7 @@ const WIDE_ENOUGH = 0.16;
 
 function segmentBlock() {
   const node = create("div", "segment");
+  let place = { left: "", width: "" };
   return {
     node,
     update(segment) {
@@ -255,8 +256,10 @@ function segmentBlock() {
       setClass(node, `segment ${lookOf(segment.state)}${thin}`);
       setText(node, segment.state);
       const left = `min(${(segment.left * 100).toFixed(3)}%, 100% - 3px)`;
-      node.style.left = left;
-      node.style.width = `${(segment.width * 100).toFixed(3)}%`;
+      const width = `${(segment.width * 100).toFixed(3)}%`;
+      if (left !== place.left) node.style.left = left;
+      if (width !== place.width) node.style.width = width;
+      place = { left, width };
     },
   };
 }
@@ -273,6 +276,7 @@ function callRow() {
   };
 }
 
+const LINES_IN_BLOCK = 100;
 const STREAMS = new Map([["stdout", ""], ["stderr", "err"], ["log", "log"]]);
 
 function outputRow() {
@@ -297,6 +301,35 @@ function outputRow() {
         row,
       );
     },
+  };
+}
+
+/** A block of lines, so that the browser can leave out those out of sight. */
+function outputBlock() {
+  const node = create("div", "block");
+  const show = keyedList(node, ({ line }) => line, outputRow);
+  return { node, update: ({ lines }) => show(lines) };
+}
+
+/** Lines in blocks. A block that has not changed is the same as before. */
+function createBlocks() {
+  let before = new Map();
+  return (lines) => {
+    const blocks = new Map();
+    for (let from = 0; from < lines.length;) {
+      const key = Math.floor(lines[from].line / LINES_IN_BLOCK);
+      let to = from + 1;
+      while (
+        to < lines.length && Math.floor(lines[to].line / LINES_IN_BLOCK) === key
+      ) to++;
+      const known = before.get(key);
+      const isSame = known?.lines.length === to - from &&
+        known.lines[0] === lines[from] && known.lines.at(-1) === lines[to - 1];
+      blocks.set(key, isSame ? known : { key, lines: lines.slice(from, to) });
+      from = to;
+    }
+    before = blocks;
+    return [...blocks.values()];
   };
 }
 
@@ -366,9 +399,10 @@ export function createViews() {
   const showCalls = keyedList(element("calls"), index, callRow);
   const showOutput = keyedList(
     element("output"),
-    ({ line }) => line,
-    outputRow,
+    ({ key }) => key,
+    outputBlock,
   );
+  const inBlocks = createBlocks();
   const showEvents = keyedList(element("events"), ({ key }) => key, eventRow);
 
   let shown = null;
@@ -515,7 +549,7 @@ export function createViews() {
   function paintOutput({ output }) {
     const box = element("output");
     const rest = box.scrollHeight - box.scrollTop - box.clientHeight;
-    showOutput(output.lines);
+    showOutput(inBlocks(output.lines));
     if (output.following && rest < 30) box.scrollTop = box.scrollHeight;
     else if (!output.following && shown?.output.following) box.scrollTop = 0;
     const first = output.lines[0];

@@ -15,9 +15,20 @@ const CHROMIUM = "/usr/bin/chromium";
 const isRequired = Deno.env.get("LONGRUN_BROWSER") === "required";
 const isThere = existsSync(CHROMIUM);
 
+let launched: Promise<Browser> | undefined;
+
+/** One browser for all tests of a file. It ends with this process. */
+function launch(): Promise<Browser> {
+  launched ??= chromium.launch({
+    executablePath: CHROMIUM,
+    args: ["--no-sandbox"],
+  });
+  return launched;
+}
+
 /**
- * A test with a browser of its own. Without Chromium it is skipped and says so;
- * with `LONGRUN_BROWSER=required` it fails.
+ * A test with a browser. Without Chromium it is skipped and says so; with
+ * `LONGRUN_BROWSER=required` it fails.
  */
 export function testInBrowser(
   name: string,
@@ -32,14 +43,11 @@ export function testInBrowser(
     if (!isThere) {
       throw new Error(`LONGRUN_BROWSER=required, but no ${CHROMIUM}`);
     }
-    const browser = await chromium.launch({
-      executablePath: CHROMIUM,
-      args: ["--no-sandbox"],
-    });
+    const browser = await launch();
     try {
       await body(browser);
     } finally {
-      await browser.close();
+      for (const context of browser.contexts()) await context.close();
     }
   });
 }

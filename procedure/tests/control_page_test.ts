@@ -105,7 +105,6 @@ function testPage(
         return opened;
       }, server);
       assertEquals(all.flatMap(({ errors }) => errors), []);
-      for (const { page } of all) await page.close();
     } finally {
       await server.close();
     }
