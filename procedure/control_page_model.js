@@ -39,6 +39,8 @@ const TEXT_LENGTH = 300;
  * @property {StateEntry[]} states
  * @property {string | null} stacktrace
  * @property {string} state
+ * @property {number | null} born When its first state began: another time,
+ * another procedure.
  * @property {number} touched The number of the change that was the last.
  *
  * @typedef {object} Activity
@@ -262,6 +264,7 @@ export function readProcedure(value, touched = 0) {
       ? history.stacktrace
       : null,
     state: summary.state,
+    born: readStates(list(history.process_states).slice(0, 1))[0]?.[1] ?? null,
     touched,
   };
 }
@@ -300,13 +303,10 @@ const lastTime = (states) => states.at(-1)?.[1] ?? -Infinity;
  * @returns {Procedure}
  */
 function newer(known, told) {
-  if (known === undefined) return told;
+  if (known === undefined || known.born !== told.born) return told;
   if (known.state === told.state) {
     // What a procedure failed of is told after that it failed.
-    const isSame = known.states[0]?.[1] === told.states[0]?.[1];
-    return told.stacktrace === null && isSame
-      ? { ...told, stacktrace: known.stacktrace }
-      : told;
+    return { ...told, stacktrace: told.stacktrace ?? known.stacktrace };
   }
   if (lastTime(told.states) >= lastTime(known.states)) return told;
   return {
@@ -594,18 +594,25 @@ export function reduce(state, action) {
         reloads: state.reloads + 1,
         output: { ...state.output, wanted: state.output.wanted + 1 },
       };
-    case "procedures":
+    case "procedures": {
+      const procedures = replaced(
+        state.procedures,
+        action.list,
+        action.since,
+        readProcedure,
+        newer,
+      );
+      const before = state.procedures.get(state.chosen ?? 0);
+      const after = procedures.get(state.chosen ?? 0);
+      const isOther = before !== undefined && after !== undefined &&
+        before.born !== after.born;
       return {
         ...state,
         loaded: true,
-        procedures: replaced(
-          state.procedures,
-          action.list,
-          action.since,
-          readProcedure,
-          newer,
-        ),
+        procedures,
+        output: isOther ? emptyOutput(state.chosen) : state.output,
       };
+    }
     case "procedure": {
       const told = readProcedure(action.summary, state.sequence + 1);
       if (told === null) return state;

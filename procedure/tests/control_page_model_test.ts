@@ -127,6 +127,24 @@ test("The model replaces what a new list says otherwise", () => {
   assertEquals(stateOf(after, 1), "CREATING");
 });
 
+test("The model shows no output of a procedure of before a restart", () => {
+  let state = withList(summary(1, ["CREATING", 10]));
+  state = reduce(state, { type: "choose", pid: 1 });
+  const lines = [{ line: 1, time: 1, stream: "log", text: "of before" }];
+  const output = { type: "output", pid: 1, after: 0, lines, next: 1 } as const;
+  state = reduce(state, { ...output, had: 1 });
+  const since = state.sequence;
+
+  const same = [summary(1, ["CREATING", 10], ["IDLE", 11])];
+  state = reduce(state, { type: "procedures", list: same, since });
+  assertEquals(state.output.lines.length, 1);
+  const other = [summary(1, ["CREATING", 20])];
+  state = reduce(state, { type: "procedures", list: other, since });
+
+  assertEquals(state.output.lines.length, 0);
+  assert(wantsOutput(state));
+});
+
 test("The model asks for the lists when events were lost", () => {
   const state = reduce(initialState(), {
     type: "events",
