@@ -456,6 +456,7 @@ element("stop-form").addEventListener("submit", async (event) => {
       answer?.abort_message ?? `Procedure ${pid} was asked to stop.`,
       false,
     );
+    dispatch({ type: "stale" });
   } catch (error) {
     tellFailure(error);
   } finally {
