@@ -145,14 +145,14 @@ const quoted = (text: string): string =>
 
 function fishOption(condition: string, option: OptionSpec): string {
   const { name, short, value, offers, text } = option;
-  const files = offers === "files"
-    ? " -F"
+  const wanted = offers === "files"
+    ? " -r -F"
     : offers === "folders"
-    ? " -a '(__fish_complete_directories)'"
-    : "";
+    ? " -x -a '(__fish_complete_directories)'"
+    : " -x";
   return `complete -c longrun -n ${quoted(condition)} -l ${name}` +
     (short === undefined ? "" : ` -s ${short}`) +
-    (value === undefined ? "" : ` -r${files}`) + ` -d ${quoted(text)}`;
+    (value === undefined ? "" : wanted) + ` -d ${quoted(text)}`;
 }
 
 function fish(): string {

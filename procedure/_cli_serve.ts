@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { onAbort } from "@longrun/tasks/cancellation";
 import type { Logger } from "@longrun/tasks/logger";
 import { resolve } from "node:path";
 import {
@@ -249,15 +250,20 @@ export async function runServe(
       { cause },
     );
   }
+  const closed = Promise.withResolvers<void>();
+  closed.promise.catch(() => {});
+  const close = (): void => {
+    served.close().then(closed.resolve, closed.reject);
+  };
+  // Before anybody knows of the service, who may then interrupt it.
+  session.onInterrupt(() => {
+    terminal.tell("Stopping; once more ends it at once");
+    close();
+  });
+  const forget = onAbort(signal, close);
   const page = `${served.url.replace(/\/$/, "")}/ui`;
   if (session.isJson) await printJson(session, { url: served.url, page });
   else await terminal.print(page);
-  const closed = Promise.withResolvers<void>();
-  const close = async (): Promise<void> => {
-    await terminal.tell("Stopping; once more ends it at once");
-    await served.close();
-  };
-  session.onInterrupt(() => close().then(closed.resolve, closed.reject));
   try {
     await Promise.race([closed.promise, served.finished]);
     signal.throwIfAborted();
@@ -269,5 +275,7 @@ export async function runServe(
       `The service has failed: ${(cause as Error).message}`,
       { cause },
     );
+  } finally {
+    forget();
   }
 }

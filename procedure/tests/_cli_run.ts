@@ -89,17 +89,17 @@ export function startCli(
     pid: child.pid,
     result,
     async written(text: string): Promise<void> {
-      let isOver = false;
-      result.then(() => isOver = true);
+      const over = result.then(() => true);
       while (!texts.stdout.includes(text) && !texts.stderr.includes(text)) {
-        if (isOver) {
-          throw new Error(
-            `'${text}' was not written: ${JSON.stringify(texts)}`,
-          );
-        }
-        await new Promise<void>((resolve) => waiters.push(resolve));
+        const more = new Promise<boolean>((resolve) =>
+          waiters.push(() => resolve(false))
+        );
+        if (await Promise.race([more, over])) break;
       }
       waiters = [];
+      if (!texts.stdout.includes(text) && !texts.stderr.includes(text)) {
+        throw new Error(`'${text}' was not written: ${JSON.stringify(texts)}`);
+      }
     },
     type: (text) => writer.write(new TextEncoder().encode(text)),
     kill: (signal) => child.kill(signal),

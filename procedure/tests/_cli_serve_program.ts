@@ -1,0 +1,28 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import { longrun, type ServeOptions } from "../cli.ts";
+
+/** The command line with a service that only shows what it was started with. */
+Deno.exit(
+  await longrun(Deno.args, {
+    serve: ({ signal: _signal, logger, ...options }: ServeOptions) => {
+      if (options.port === 1) {
+        return Promise.reject(new Error("Address already in use"));
+      }
+      logger.warn(`options ${JSON.stringify(options)}`);
+      const finished = Promise.withResolvers<void>();
+      const timer = setInterval(() => {}, 1000);
+      return Promise.resolve({
+        url: `http://${options.hostname}:${options.port}`,
+        finished: finished.promise,
+        close(): Promise<void> {
+          logger.info("closing");
+          if (options.compat) return new Promise(() => {});
+          clearInterval(timer);
+          finished.resolve();
+          return Promise.resolve();
+        },
+      });
+    },
+  }),
+);
