@@ -52,6 +52,12 @@ export async function watch(
   const events = session.client.stream({ signal });
   try {
     await events.connect();
+    session.onInterrupt(() => {
+      session.terminal.tell(
+        "What was asked for may have begun: see longrun procedure list",
+      );
+      session.interrupt();
+    });
     const { pid, shown } = await options.begin();
     return await new Watch(session, options, signal, pid, shown).run(events);
   } finally {
