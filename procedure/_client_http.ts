@@ -145,7 +145,9 @@ export class HttpCaller {
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { cause } = error;
-  return cause instanceof Error ? cause.message : error.message;
+  const { message } = cause instanceof Error ? cause : error;
+  // What comes first says again what was asked for.
+  return message.split(": ").at(-1) ?? message;
 }
 
 /** The text of a body; never more than there may be. */

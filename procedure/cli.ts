@@ -288,10 +288,11 @@ class Invocation {
  * @returns The status to exit with.
  *
  * @example Usage
- * ```ts no-eval
+ * ```ts
  * import { longrun } from "@longrun/procedure/cli";
+ * import { assertEquals } from "@std/assert";
  *
- * Deno.exit(await longrun(Deno.args));
+ * assertEquals(await longrun(["--version"]), 0);
  * ```
  */
 export async function longrun(

@@ -4,16 +4,20 @@
  * A service of procedures from afar: everything that its REST interface can do,
  * in the types of this package.
  *
- * ```ts no-eval
+ * ```ts
  * import { fileSystemScript, ProcedureClient } from "@longrun/procedure";
  *
- * const client = new ProcedureClient({ url: "http://127.0.0.1:5000" });
- * const { id } = await client.create({
- *   script: fileSystemScript("file:///scripts/observe.ts"),
- * });
- * await client.start({ pid: id });
- * for await (const { topic, data } of client.stream()) {
- *   console.log(topic, data);
+ * async function observe(client: ProcedureClient): Promise<void> {
+ *   await using events = client.stream({ topics: ["procedure.*"] });
+ *   await events.connect();
+ *   const { id } = await client.create({
+ *     script: fileSystemScript("file:///scripts/observe.ts"),
+ *   });
+ *   for await (const { topic, data } of events) {
+ *     console.log(topic, data);
+ *     if (topic === "procedure.lifecycle.ready") await client.start({ pid: id });
+ *     if (topic === "procedure.lifecycle.complete") break;
+ *   }
  * }
  * ```
  *
