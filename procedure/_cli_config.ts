@@ -7,13 +7,21 @@ import { suggestion } from "./_cli_parse.ts";
 
 /** What scripts may do. */
 export interface ServeGrants {
+  /** What they may read. */
   read?: readonly string[];
+  /** What they may write. */
   write?: readonly string[];
+  /** Whom they may talk to; `true` stands for all. */
   net?: readonly string[] | true;
+  /** The variables of the environment that they see. */
   env?: readonly string[];
+  /** The programs that they may start. */
   run?: readonly string[];
+  /** What they may know of the system. */
   sys?: readonly string[];
+  /** Whether they may fetch modules. */
   import?: boolean;
+  /** How many megabytes of memory they may use. */
   memory?: number;
 }
 
@@ -22,8 +30,11 @@ export type ServeScope = "view" | "run" | "stop";
 
 /** Who may ask for what. */
 export interface ServeToken {
+  /** What is shown. */
   readonly token: string;
+  /** What it allows. */
   readonly scopes: readonly ServeScope[];
+  /** Whose it is, for logs. */
   readonly name?: string;
 }
 

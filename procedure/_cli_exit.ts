@@ -30,7 +30,7 @@ export const EXIT = {
 } as const;
 
 /** What `longrun` may end with. */
-export type ExitStatus = typeof EXIT[keyof typeof EXIT];
+export type ExitStatus = 0 | 1 | 2 | 3 | 4 | 5 | 6 | 70 | 124 | 130 | 141;
 
 /** Why all work ends before it is done. Needs no words of its own. */
 export class Ending extends Error {

@@ -23,22 +23,36 @@ import { harmless } from "./_cli_terminal.ts";
 
 /** What `longrun serve` starts the service with. */
 export interface ServeOptions {
+  /** Where it listens. */
   hostname: string;
+  /** Where it listens; 0 stands for any port that is free. */
   port: number;
+  /** Which scripts may run, and what they may do. */
   policy: {
-    roots: readonly { path: string; grants?: ServeGrants }[];
-    repositories: readonly { url: string; grants?: ServeGrants }[];
+    readonly roots: readonly { path: string; grants?: ServeGrants }[];
+    readonly repositories: readonly { url: string; grants?: ServeGrants }[];
   };
+  /** Who may ask for what. Without any it is for this machine alone. */
   tokens: readonly ServeToken[];
+  /** The file in which procedures are remembered. */
   database?: string;
+  /** The folder of the scheduling blocks. */
   blocks?: string;
+  /** The folder of checkouts and environments. */
   cache?: string;
+  /** The address of the script that runs after a stop with an abort. */
   abortScript?: string;
+  /** How many procedures are remembered. */
   historyLimit?: number;
+  /** How many procedures may run at a time. */
   maxRunning?: number;
+  /** How many procedures may live at a time. */
   maxLive?: number;
+  /** Whether it answers as `ska_oso_oet` does. */
   compat: boolean;
+  /** Ends the service. */
   signal: AbortSignal;
+  /** Told what happens. */
   logger: Logger;
 }
 

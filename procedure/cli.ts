@@ -69,6 +69,11 @@ const RUNS: Readonly<Record<string, Run>> = {
   "activity describe": activity.describe,
 };
 
+/** What ends the work; Windows has no more than Ctrl-C. */
+const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT"]
+  : ["SIGINT", "SIGTERM"];
+
 /** The module is there once the service is. */
 const SERVER: string = "./server.ts";
 
@@ -154,8 +159,7 @@ class Invocation {
 
   async run(failure: unknown): Promise<ExitStatus> {
     const interrupt = (): void => this.#interrupted();
-    Deno.addSignalListener("SIGINT", interrupt);
-    Deno.addSignalListener("SIGTERM", interrupt);
+    for (const each of SIGNALS) Deno.addSignalListener(each, interrupt);
     let status: ExitStatus;
     try {
       if (this.#line === undefined) throw failure;
@@ -164,8 +168,7 @@ class Invocation {
       status = await this.#fail(error);
     }
     await this.#terminal.flush();
-    Deno.removeSignalListener("SIGINT", interrupt);
-    Deno.removeSignalListener("SIGTERM", interrupt);
+    for (const each of SIGNALS) Deno.removeSignalListener(each, interrupt);
     const { reason } = this.#scope;
     return reason instanceof Ending && reason.status === EXIT.closed
       ? EXIT.closed

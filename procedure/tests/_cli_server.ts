@@ -43,6 +43,8 @@ export interface Stub {
   publish(topic: string, source: string, data?: Json): void;
   /** Breaks all streams. */
   cut(): void;
+  /** Forgets all events: the next stream is told of a gap instead. */
+  forget(): void;
   /** So many attempts to open a stream are refused from now on. */
   refuseStreams(count: number): void;
 }
@@ -68,6 +70,7 @@ export function startStub(options: StubOptions = {}): Stub {
   const encoder = new TextEncoder();
   const timers = new Set<ReturnType<typeof setTimeout>>();
   let refusals = 0;
+  let forgotten = 0;
   let base = "";
 
   function publish(topic: string, source: string, data: Json = {}): void {
@@ -225,7 +228,12 @@ export function startStub(options: StubOptions = {}): Stub {
         controller.enqueue(encoder.encode("\n"));
         const at = log.findIndex(({ id }) => id === last);
         if (last !== null) {
-          for (const { text } of log.slice(at + 1)) {
+          if (at + 1 < forgotten) {
+            const dropped = forgotten - at - 1;
+            const gap = JSON.stringify({ topic: "stream.gap", dropped });
+            controller.enqueue(encoder.encode(`data: ${gap}\n\n`));
+          }
+          for (const { text } of log.slice(Math.max(at + 1, forgotten))) {
             controller.enqueue(encoder.encode(text));
           }
         }
@@ -345,6 +353,7 @@ export function startStub(options: StubOptions = {}): Stub {
     write,
     publish,
     cut,
+    forget: () => forgotten = log.length,
     refuseStreams: (count) => refusals = count,
     async close() {
       for (const timer of timers) clearTimeout(timer);

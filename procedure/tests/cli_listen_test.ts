@@ -86,6 +86,23 @@ test("a service that is away for a while is waited for", () =>
     assert(stderr.includes("Error: rain"));
   }));
 
+test("what the service has forgotten is asked for", () =>
+  withProcedure("hold", async (stub) => {
+    const cli = startCli(["procedure", "start", "--listen"], stub);
+    await cli.written("RUNNING");
+    for (const line of ["one", "two"]) {
+      stub.write(1, line);
+      await cli.written(line);
+    }
+    stub.refuseStreams(2);
+    stub.cut();
+    stub.write(1, "unheard");
+    stub.move(1, "STOPPED");
+    stub.forget();
+    const { code, stdout } = await cli.result;
+    assertEquals([code, stdout], [6, "one\ntwo\nunheard\n"]);
+  }));
+
 test("procedure listen ID tells what has happened, too", () =>
   withProcedure("hold", async (stub) => {
     stub.write(1, "before");
