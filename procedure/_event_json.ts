@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import type { RunActivityCommand } from "./activity.ts";
 import type { BusEvent } from "@longrun/tasks/event-bus";
 import { jsonValue } from "./_json_value.ts";
 import {
@@ -31,6 +32,20 @@ function encodeCommand(
   const { fn = "main", args = procedureInput(), forceStart = false } =
     command as StartProcessCommand;
   return { pid, fn, args: encodeInput(args), force_start: forceStart };
+}
+
+function encodeActivityCommand(command: RunActivityCommand): unknown {
+  const { name, sbdId, prepareOnly = false, createEnv = false } = command;
+  const inputs = Object.entries(command.args ?? {});
+  return {
+    sbd_id: sbdId,
+    activity_name: name,
+    script_args: Object.fromEntries(
+      inputs.map(([fn, input]) => [fn, encodeInput(input)]),
+    ),
+    prepare_only: prepareOnly,
+    create_env: createEnv,
+  };
 }
 
 type Reply<R> = { readonly ok: boolean; readonly value?: R; error?: unknown };
@@ -67,6 +82,12 @@ const PAYLOADS: { [T in keyof ProcedureTopics]: Encode<ProcedureTopics[T]> } = {
   "request.procedure.start": command,
   "request.procedure.stop": command,
   "request.procedure.list": ({ pids }) => ({ pids: pids ?? null }),
+  "request.activity.run": (data) => ({ cmd: encodeActivityCommand(data) }),
+  "request.activity.list": ({ ids }) => ({ activity_ids: ids ?? null }),
+  "activity.reply.running": (reply, root) =>
+    encodeReply(reply, (summary) => encodeActivity(summary, root)),
+  "activity.pool.list": (reply, root) =>
+    encodeReply(reply, (all) => all.map((one) => encodeActivity(one, root))),
   "procedure.reply.created": replied,
   "procedure.reply.started": replied,
   "procedure.reply.stopped": results,

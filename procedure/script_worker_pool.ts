@@ -25,11 +25,11 @@ import {
   type ScriptGrants,
   type ScriptPolicy,
 } from "./script_policy.ts";
-import {
-  ScriptWorker,
-  type ScriptWorkerOptions,
-  type StopPolicy,
-} from "./script_worker.ts";
+import { ScriptWorker } from "./script_worker.ts";
+import type {
+  ScriptWorkerOptions,
+  StopPolicy,
+} from "./script_worker_options.ts";
 
 /** Options of {@linkcode ScriptWorkerPool}. */
 export interface ScriptWorkerPoolOptions {

@@ -32,7 +32,7 @@ import {
   type ScriptExecutionServiceOptions,
 } from "./script_execution_service.ts";
 import type { ScriptPolicy } from "./script_policy.ts";
-import type { StopPolicy } from "./script_worker.ts";
+import type { StopPolicy } from "./script_worker_options.ts";
 import { ScriptWorkerPool } from "./script_worker_pool.ts";
 import { SqliteProcedureStore } from "./sqlite_procedure_store.ts";
 
