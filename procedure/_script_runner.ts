@@ -51,6 +51,11 @@ class Runner {
       this.#take(apply(dataOf ?? (() => event.data), event, []) as ToRunner);
   }
 
+  isAbortReason(reason: unknown): boolean {
+    const { signal } = this.#controller;
+    return signal.aborted && reason === signal.reason;
+  }
+
   post(message: FromRunner): void {
     apply(postMessage, this.#setup.port, [message]);
   }
@@ -242,6 +247,8 @@ function watch(runner: Runner): void {
   });
   addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
+    // Work beside that was cut short; the rest may still clean up.
+    if (runner.isAbortReason(event.reason)) return;
     gone("a rejection that nobody caught", event.reason ?? "undefined");
   });
   // Without a word a Worker that has closed itself looks like one at work.

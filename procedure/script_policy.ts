@@ -44,7 +44,10 @@ export interface ScriptGrants {
 
 /** A folder whose scripts may be executed. */
 export interface ScriptRoot {
-  /** Its absolute path. */
+  /**
+   * Its absolute path. Whoever may write in it decides what its scripts do, and
+   * by links to other folders what they import.
+   */
   readonly path: string;
   /** What its scripts may do. */
   readonly grants?: ScriptGrants;

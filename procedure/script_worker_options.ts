@@ -48,7 +48,8 @@ export interface ScriptWorkerOptions {
   pid: number;
   /**
    * The folders whose modules may be imported: absolute paths. The script
-   * itself may not read what is in them.
+   * itself may not read what is in them. A link in them to another folder is
+   * followed.
    */
   roots: readonly string[];
   /**

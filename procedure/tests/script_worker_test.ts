@@ -317,6 +317,28 @@ test("ScriptWorker lets a script clean up when its signal aborts", async () => {
   });
 });
 
+test("ScriptWorker lets a script clean up beside work that was cut short", async () => {
+  const heard = new Heard();
+  const worker = await spawnScript(heard);
+  const call = worker.run("obeysTwice", NOTHING, CONTEXT);
+  await heard.until(() => heard.published.length === 1);
+  assertEquals(await worker.stop({ abort: 10_000 }), "stopped");
+  await call;
+  assertEquals(heard.topics(), ["user.started", "user.cleaned"]);
+});
+
+test("ScriptWorker has what a script published before it ended itself", async () => {
+  const heard = new Heard();
+  const worker = await spawnScript(heard);
+  await assertRejects(
+    () => worker.run("publishesAndExits", NOTHING, CONTEXT),
+    ScriptError,
+  );
+  assertEquals(heard.published.length, 200);
+  assertEquals(heard.texts("log"), ["[info] last words"]);
+  await worker.exited;
+});
+
 for (const fn of ["ignores", "defiesSignals"]) {
   test(`ScriptWorker ends a script that does not obey: ${fn}`, async () => {
     const heard = new Heard();

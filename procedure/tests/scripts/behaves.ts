@@ -119,6 +119,25 @@ export async function obeys(
   publish("user.cleaned", (signal.reason as Error).name);
 }
 
+export async function obeysTwice(
+  { signal, publish }: ScriptArguments,
+): Promise<void> {
+  // Nobody looks at this one.
+  new Promise((_, reject) =>
+    signal.addEventListener("abort", () => reject(signal.reason))
+  );
+  publish("user.started");
+  await new Promise((resolve) => signal.addEventListener("abort", resolve));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  publish("user.cleaned");
+}
+
+export function publishesAndExits({ publish, log }: ScriptArguments): void {
+  for (let index = 0; index < 200; index++) publish("user.count", index);
+  log.info("last words");
+  Deno.exit(0);
+}
+
 export async function ignores({ publish }: ScriptArguments): Promise<void> {
   publish("user.started");
   await new Promise(() => setInterval(() => {}, 1_000));
@@ -128,14 +147,6 @@ export function defiesSignals({ publish }: ScriptArguments): never {
   Deno.addSignalListener("SIGTERM", () => {});
   publish("user.started");
   for (;;);
-}
-
-export async function freezes({ publish, kwargs }: ScriptArguments) {
-  // A stopped process does not see SIGTERM.
-  publish("user.started");
-  await new Deno.Command("kill", { args: ["-STOP", String(kwargs.osPid)] })
-    .output();
-  await new Promise(() => setInterval(() => {}, 1_000));
 }
 
 export function exits(): void {
