@@ -508,6 +508,63 @@ test("ActivityService goes on when its store cannot keep anything", async () => 
   await service.close();
 });
 
+test("ActivityService takes no notice of events that the history has told already", async () => {
+  const { procedures, service } = setUp({ step: 0 });
+  const prepare = procedures.prepare.bind(procedures);
+  procedures.prepare = async (command) => {
+    const { id } = await prepare(command);
+    for (
+      const state of [
+        "IDLE",
+        "LOADING",
+        "IDLE",
+        "INITIALISING",
+        "READY",
+      ] as const
+    ) procedures.move(id, state);
+    return await procedures.start({ pid: id, fn: "calibrate" });
+  };
+  await service.run({ ...COMMAND, prepareOnly: true });
+  for (const state of ["READY", "RUNNING"] as const) {
+    procedures.bus.publish("procedure.lifecycle.statechange", {
+      pid: 1,
+      state,
+      time: procedures.now(),
+    });
+  }
+  const [summary] = service.summarise() as [ActivitySummary];
+  assertEquals(statesOf(summary), ["REQUESTED", "PREPARED", "RUNNING"]);
+  await service.close();
+});
+
+test("ActivityService tries again when another ends while a start is being refused", async () => {
+  const { procedures, service } = setUp({
+    outcomes: { "file:///scripts/slow.ts": { main: "hang" } },
+  });
+  const { clock } = procedures;
+  await service.run({ ...COMMAND, name: "slow" });
+  await clock.runAll();
+  const start = procedures.start.bind(procedures);
+  procedures.start = async (command, options) => {
+    try {
+      return await start(command, options);
+    } catch (error) {
+      // The other ends before the refusal arrives.
+      if (procedures.get(1).state === "RUNNING") {
+        await procedures.stop({ pid: 1 });
+      }
+      throw error;
+    }
+  };
+  await service.run(COMMAND);
+  await clock.runAll();
+  assertEquals(service.summarise().map(({ state }) => state), [
+    "STOPPED",
+    "COMPLETE",
+  ]);
+  await service.close();
+});
+
 /** What an activity may do, whatever its procedure does. */
 const ALLOWED: Record<string, readonly string[]> = {
   REQUESTED: ["PREPARED", "RUNNING", "COMPLETE", "FAILED", "STOPPED"],
