@@ -177,6 +177,27 @@ interface Followed {
  * **Gotchas.** When another procedure runs, the activity waits in PREPARED until
  * it may run; activities that wait run in the order in which they were READY.
  * To stop one, stop its procedure. Closing the service stops none.
+ *
+ * @example Usage
+ * ```ts
+ * import {
+ *   ActivityService,
+ *   type ActivitySummary,
+ *   type ProcedureService,
+ *   type SchedulingBlockStore,
+ * } from "@longrun/procedure";
+ *
+ * async function observe(
+ *   procedures: ProcedureService,
+ *   blocks: SchedulingBlockStore,
+ * ): Promise<ActivitySummary> {
+ *   await using activities = new ActivityService({ procedures, blocks });
+ *   const command = { name: "observe", sbdId: "sbd-1", prepareOnly: true };
+ *   return await activities.run(command);
+ * }
+ *
+ * console.assert(typeof observe === "function");
+ * ```
  */
 export class ActivityService implements ActivityRunner, AsyncDisposable {
   readonly #procedures: ProcedureService;

@@ -58,6 +58,19 @@ function worker(
  * @param options What closes the worker.
  * @returns The worker.
  * @throws {TypeError} If an argument is of the wrong type.
+ *
+ * @example Usage
+ * ```ts
+ * import { serveProcedures, type ProcedureBus, type ProcedureService } from "@longrun/procedure";
+ *
+ * async function list(bus: ProcedureBus, service: ProcedureService): Promise<number> {
+ *   using _ = serveProcedures(bus, service);
+ *   const all = await bus.request("request.procedure.list", {}, "procedure.pool.list");
+ *   return all.length;
+ * }
+ *
+ * console.assert(typeof list === "function");
+ * ```
  */
 export function serveProcedures(
   bus: ProcedureBus,
@@ -127,6 +140,19 @@ function checkNumbers(
  * @param options What closes the worker.
  * @returns The worker.
  * @throws {TypeError} If an argument is of the wrong type.
+ *
+ * @example Usage
+ * ```ts
+ * import { serveActivities, type ProcedureBus, type ActivityRunner } from "@longrun/procedure";
+ *
+ * async function list(bus: ProcedureBus, runner: ActivityRunner): Promise<number> {
+ *   using _ = serveActivities(bus, runner);
+ *   const all = await bus.request("request.activity.list", {}, "activity.pool.list");
+ *   return all.length;
+ * }
+ *
+ * console.assert(typeof list === "function");
+ * ```
  */
 export function serveActivities(
   bus: ProcedureBus,
