@@ -79,6 +79,28 @@ test("authorize and the page may not hang either", async () => {
   assertEquals(rig.api.requests, 0);
 });
 
+test("What nobody waits for any more is not begun", async () => {
+  const clock = new ManualClock();
+  const gate = Promise.withResolvers<boolean>();
+  let asked = 0;
+  await using rig = new RestRig({
+    clock,
+    authorize: (_, scope) => scope === "run" && (++asked < 3 || gate.promise),
+  });
+  await rig.prepare();
+  const answer = rig.ask("/procedures/1", {
+    method: "PUT",
+    json: { state: "RUNNING" },
+  });
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(asked, 3);
+  await clock.advance(30_000);
+  assertEquals((await answer).status, 504);
+  gate.resolve(true);
+  await settle();
+  assertEquals(rig.procedures.started, []);
+});
+
 test("Whoever goes ends the wait, not the work", async () => {
   await using rig = new RestRig();
   const gate = Promise.withResolvers<void>();

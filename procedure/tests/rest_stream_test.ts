@@ -347,14 +347,18 @@ test("Events after the first are gathered", async () => {
   await using reader = await listen(rig);
   bus.publish("count", 1);
   assertEquals((await reader.next())?.data.data, 1);
-  bus.publish("count", 2);
-  await Promise.resolve();
-  bus.publish("count", 3);
   const before = reader.text;
+  const reading = reader.read();
+  for (let i = 2; i <= 4; i++) {
+    bus.publish("count", i);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  assertEquals(reader.text, before);
   await clock.advance(10);
-  assert(await reader.read());
-  const added = reader.text.slice(before.length);
-  assertEquals(added.split("\n\n").length, 3);
+  assert(await reading);
+  const events = await reader.take(3);
+  assertEquals(events.map(({ data }) => data.data), [2, 3, 4]);
+  assertEquals(reader.text.slice(before.length).split("\n\n").length, 4);
 });
 
 test("There are no more streams than may be", async () => {
