@@ -16,6 +16,8 @@ import type { ProcedureState } from "./procedure_state.ts";
 const OWN_TOPIC = /^(procedure|activity|request|operator|script|sb|stream)\./;
 /** How often somebody without a line for the status is told, in milliseconds. */
 const REMINDER = 30_000;
+/** How long the last events may take after the end, in milliseconds. */
+const LAST_EVENTS = 1000;
 /** How many events of the script wait until its states are known. */
 const MAX_EVENTS = 1000;
 
@@ -81,6 +83,9 @@ class Watch {
   readonly #events: RemoteEvent[] = [];
   #wake: () => void = () => {};
   #drained: () => void = () => {};
+  /** The state that the stream told last. */
+  #heard: unknown = undefined;
+  #onState: () => void = () => {};
   #summary: RemoteProcedure | undefined = undefined;
   #answer: Promise<void> | undefined = undefined;
 
@@ -135,8 +140,13 @@ class Watch {
         this.#isStateNew = true;
       } else if (!this.#isOfMine(event)) continue;
       else if (event.topic === "script.output") this.#isOutputNew = true;
-      else if (OWN_TOPIC.test(event.topic)) this.#isStateNew = true;
-      else {
+      else if (OWN_TOPIC.test(event.topic)) {
+        this.#isStateNew = true;
+        if (event.topic.endsWith(".statechange")) {
+          this.#heard = event.data.new_state;
+          this.#onState();
+        }
+      } else {
         this.#events.push(event);
         this.#isStateNew = true;
       }
@@ -187,6 +197,7 @@ class Watch {
       this.#isStateNew = false;
       this.#summary = await client.get(pid, { signal });
       this.#isOutputNew = true;
+      await this.#hearOut(this.#summary.state);
     }
     if (!this.#isOutputNew) return;
     this.#isOutputNew = false;
@@ -209,6 +220,26 @@ class Watch {
     }
     await this.#tellUntil(Infinity);
     this.#drained();
+  }
+
+  /** Waits for the events before the end, which may still be on their way. */
+  async #hearOut(state: ProcedureState): Promise<void> {
+    // What had ended before anybody listened publishes no more.
+    const isOld = this.#shown === 0;
+    if (isOld || !this.#options.isDone(state)) return;
+    const { clock } = this.#session;
+    const heard = Promise.withResolvers<void>();
+    this.#onState = () => {
+      if (this.#heard === state) heard.resolve();
+    };
+    this.#onState();
+    const cancel = clock.setTimer(heard.resolve, LAST_EVENTS);
+    try {
+      await abortable(heard.promise, this.#signal);
+    } finally {
+      cancel();
+      this.#onState = () => {};
+    }
   }
 
   /** Tells the states and the events until a time, in their order. */
