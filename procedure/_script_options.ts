@@ -8,6 +8,7 @@ import {
   checkNames,
   checkOptions,
   checkPositive,
+  checkRecord,
   checkType,
 } from "./_arguments.ts";
 import { checkGrants, isAbsolute } from "./_script_grants.ts";
@@ -33,6 +34,12 @@ export function checkStopPolicy(policy: StopPolicy | undefined): void {
   }
 }
 
+/** Whether a flag of `deno run` is one, and no permission. */
+function grantsNothing(flag: unknown): boolean {
+  return typeof flag === "string" && flag.startsWith("--") &&
+    !/^--(allow-(?!scripts=)|permission)/.test(flag);
+}
+
 /** Checks what a process is to be started with. */
 export function checkSpawnOptions(options: ScriptWorkerOptions): void {
   const action = "start script";
@@ -43,6 +50,16 @@ export function checkSpawnOptions(options: ScriptWorkerOptions): void {
     checkType(isAbsolute(root), action, "roots", "absolute paths", root);
   }
   checkGrants(action, options.grants);
+  if (options.flags !== undefined) {
+    checkType(
+      Array.isArray(options.flags) && options.flags.every(grantsNothing),
+      action,
+      "flags",
+      "flags of 'deno run' that grant nothing",
+      options.flags,
+    );
+  }
+  if (options.env !== undefined) checkRecord(action, "env", options.env);
   for (
     const name of ["configPath", "importMap", "denoDir", "cwd"] as const
   ) {

@@ -12,6 +12,8 @@ export interface ProcessOptions {
   readonly grants: ScriptGrants;
   readonly configPath?: string | undefined;
   readonly importMap?: string | undefined;
+  readonly flags?: readonly string[] | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
   readonly denoDir?: string | undefined;
   readonly cwd?: string | undefined;
   readonly memory: number;
@@ -57,25 +59,38 @@ function flag(kind: string, values: readonly string[] | true | undefined) {
     }`];
 }
 
+/** How modules are found, where nothing else is said. */
+function moduleFlags(options: ProcessOptions): readonly string[] {
+  const { configPath, importMap, grants } = options;
+  return [
+    "--no-lock",
+    ...(configPath === undefined ? ["--no-config"] : [
+      `--config=${configPath}`,
+      // The configuration could allow scripts of packages, for which no
+      // permission holds. A name that nobody can foresee allows none.
+      `--allow-scripts=npm:none-${crypto.randomUUID()}`,
+    ]),
+    ...(importMap === undefined ? [] : [`--import-map=${importMap}`]),
+    // An address to import from is a way out for data, and so is its name.
+    ...(grants.import === true ? [] : ["--cached-only"]),
+  ];
+}
+
 function commandLine(
   options: ProcessOptions,
   modules: readonly string[],
   port: number,
 ): string[] {
-  const { grants, configPath, importMap, memory, roots } = options;
+  const { grants, memory, roots } = options;
   const net = listOf(grants.net);
   return [
     "run",
     "--quiet",
     "--no-prompt",
-    "--no-lock",
     "--no-check",
-    configPath === undefined ? "--no-config" : `--config=${configPath}`,
-    ...(importMap === undefined ? [] : [`--import-map=${importMap}`]),
+    ...options.flags ?? moduleFlags(options),
     "--unstable-worker-options",
     `--v8-flags=--max-old-space-size=${memory}`,
-    // An address to import from is a way out for data, and so is its name.
-    ...(grants.import === true ? [] : ["--cached-only"]),
     "--allow-import",
     ...flag("read", [...modules, ...roots, ...(grants.read ?? [])]),
     ...flag("net", net === true ? net : [`127.0.0.1:${port}`, ...(net ?? [])]),
@@ -114,7 +129,8 @@ function environment(options: ProcessOptions): Record<string, string> {
     NO_COLOR: "1",
     DENO_NO_UPDATE_CHECK: "1",
   };
-  const denoDir = options.denoDir ?? defaultDenoDir();
+  Object.assign(environment, options.env);
+  const denoDir = options.denoDir ?? options.env?.DENO_DIR ?? defaultDenoDir();
   if (denoDir !== undefined) environment.DENO_DIR = denoDir;
   const names = [...(options.grants.env ?? [])];
   // Windows starts no program without it.

@@ -32,6 +32,8 @@ async function start(options: ScriptWorkerOptions): Promise<Started> {
       grants,
       configPath: options.configPath,
       importMap: options.importMap,
+      flags: options.flags,
+      env: options.env,
       denoDir: options.denoDir,
       cwd: options.cwd,
       memory: options.memory ?? grants.memory ?? 1_024,

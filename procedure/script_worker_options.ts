@@ -63,9 +63,20 @@ export interface ScriptWorkerOptions {
   /** An import map, a path or an address. */
   importMap?: string;
   /**
+   * The flags by which `deno run` finds modules, in place of those that follow
+   * from `configPath`, `importMap` and the grant `import`: those of an
+   * {@linkcode Environment}. None of them may grant anything.
+   */
+  flags?: readonly string[];
+  /**
+   * Variables of the environment of the process. The script does not see them
+   * unless it is granted.
+   */
+  env?: Readonly<Record<string, string>>;
+  /**
    * Where Deno keeps the modules it has fetched.
    *
-   * @default {the one of this process}
+   * @default {that of `env`, or of this process}
    */
   denoDir?: string;
   /**

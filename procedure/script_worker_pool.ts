@@ -8,6 +8,7 @@
 
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
+import { configIn } from "./_deno_install.ts";
 import type { EnvironmentManager } from "./environment_manager.ts";
 import type { GitManager } from "./git_manager.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
@@ -67,7 +68,8 @@ interface Place {
   root: string;
   grants: ScriptGrants;
   configPath?: string;
-  denoDir?: string;
+  flags?: readonly string[];
+  env?: Readonly<Record<string, string>>;
   release(): void;
 }
 
@@ -235,7 +237,8 @@ export class ScriptWorkerPool implements ScriptPool {
       roots: [place.root],
       grants: place.grants,
       configPath: place.configPath,
-      denoDir: place.denoDir,
+      flags: place.flags,
+      env: place.env,
       startupTimeout,
       stopPolicy,
       logger: this.#logger,
@@ -280,7 +283,8 @@ export class ScriptWorkerPool implements ScriptPool {
   async #placeOfFile(script: ExecutableScript): Promise<Place> {
     if (script.type !== "filesystem") throw new TypeError("not a file");
     const { url, root, grants } = await resolveFileScript(this.#policy, script);
-    return { url, root, grants, release: () => {} };
+    const configPath = await configIn(root);
+    return { url, root, grants, configPath, release: () => {} };
   }
 
   async #placeInCheckout(
@@ -322,8 +326,8 @@ export class ScriptWorkerPool implements ScriptPool {
         url: fileUrl(path),
         root: environment.directory,
         grants,
-        configPath: environment.configPath,
-        denoDir: environment.denoDir,
+        flags: environment.flags,
+        env: environment.env,
         release: () => environment.release(),
       };
     } catch (error) {
