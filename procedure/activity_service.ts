@@ -8,26 +8,25 @@
 
 import { abortable, CancelScope } from "@longrun/tasks/cancellation";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import { follow, isOver } from "./_activity_states.ts";
 import {
-  checkBoolean,
-  checkFiniteCount,
-  checkFunction,
-  checkName,
-  checkOptions,
-  checkType,
-} from "./_arguments.ts";
+  activityOf,
+  checkCommand,
+  hasCalledMain,
+  mergeAll,
+  NOTHING,
+  withEnv,
+} from "./_activity_command.ts";
+import { follow, isOver } from "./_activity_states.ts";
+import { checkFiniteCount, checkFunction, checkOptions } from "./_arguments.ts";
 import { MainStarter, type Startable } from "./_main_starter.ts";
 import { writeDefinition } from "./_scheduling_block_wire.ts";
 import type {
-  ActivityDefinition,
   ActivityState,
   ActivitySummary,
   RunActivityCommand,
 } from "./activity.ts";
 import {
   mergeInput,
-  type ProcedureInput,
   procedureInput,
   type ProcedureSummary,
 } from "./procedure.ts";
@@ -42,10 +41,7 @@ import {
   InMemoryProcedureStore,
   type ProcedureStore,
 } from "./procedure_store.ts";
-import type {
-  SchedulingBlockDefinition,
-  SchedulingBlockStore,
-} from "./scheduling_block_store.ts";
+import type { SchedulingBlockStore } from "./scheduling_block_store.ts";
 import type { ExecutableScript } from "./script.ts";
 
 /** Options of {@linkcode ActivityService}. */
@@ -79,75 +75,6 @@ export interface ActivityServiceOptions {
    */
   now?: () => number;
 }
-
-const NOTHING: ProcedureInput = procedureInput();
-
-/** The inputs of all functions that one of both names. */
-function mergeAll(
-  below: Readonly<Record<string, ProcedureInput>>,
-  above: Readonly<Record<string, ProcedureInput>>,
-): Record<string, ProcedureInput> {
-  const inputs = new Map(Object.entries(below));
-  for (const [fn, input] of Object.entries(above)) {
-    const first = inputs.get(fn);
-    inputs.set(fn, first === undefined ? input : mergeInput(first, input));
-  }
-  return Object.fromEntries(inputs);
-}
-
-function checkCommand(command: RunActivityCommand): void {
-  const doing = "run an activity";
-  checkType(
-    typeof command === "object" && command !== null,
-    doing,
-    "command",
-    "an object",
-    command,
-  );
-  const { name, sbdId, prepareOnly, createEnv, args = {} } = command;
-  checkName(doing, "name", name);
-  checkName(doing, "sbdId", sbdId);
-  checkBoolean(doing, "prepareOnly", prepareOnly);
-  checkBoolean(doing, "createEnv", createEnv);
-  const isObject = (value: unknown): value is object =>
-    typeof value === "object" && value !== null && !Array.isArray(value);
-  checkType(isObject(args), doing, "args", "an object", args);
-  for (const [fn, input] of Object.entries(args)) {
-    checkType(
-      isObject(input) && Array.isArray(input.args) && isObject(input.kwargs),
-      doing,
-      `args.${fn}`,
-      "an object with 'args' and 'kwargs'",
-      input,
-    );
-  }
-}
-
-function activityOf(
-  { id, activities }: SchedulingBlockDefinition,
-  name: string,
-): ActivityDefinition {
-  const activity = Object.hasOwn(activities, name)
-    ? activities[name]
-    : undefined;
-  if (activity !== undefined) return activity;
-  throw new ProcedureError(
-    "activity-not-defined",
-    `Activity '${name}' not present in the SBDefinition ${id}`,
-  );
-}
-
-function withEnv(
-  script: ExecutableScript,
-  isWanted: boolean,
-): ExecutableScript {
-  return script.type === "git" && isWanted && !script.createEnv
-    ? { ...script, createEnv: true }
-    : script;
-}
-
-const hasCalledMain = (summary: ProcedureSummary | undefined): boolean =>
-  summary?.calls.some(({ fn }) => fn === "main") ?? false;
 
 /** An activity that has not ended, and what is known of its procedure. */
 interface Followed {

@@ -8,7 +8,7 @@
 
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import type { DatabaseSync, StatementSync } from "node:sqlite";
+import type { DatabaseSync } from "node:sqlite";
 import {
   checkCommon,
   checkFiniteCount,
@@ -18,11 +18,12 @@ import {
 } from "./_arguments.ts";
 import { numbered, readOutputOptions, tellGap } from "./_output_window.ts";
 import {
-  explain,
-  inTransaction,
-  openSqlite,
-  type SqliteFormat,
-} from "./_sqlite_file.ts";
+  FORMAT,
+  limitSize,
+  type ProcedureStatements,
+  statementsOf,
+} from "./_procedure_tables.ts";
+import { explain, inTransaction, openSqlite } from "./_sqlite_file.ts";
 import { decodeStored, encodeStored } from "./_stored_value.ts";
 import type { ActivitySummary } from "./activity.ts";
 import type { ProcedureSummary } from "./procedure.ts";
@@ -86,56 +87,11 @@ export interface SqliteProcedureStoreOptions {
   logger?: Logger;
 }
 
-const FORMAT: SqliteFormat = {
-  what: "store of procedures",
-  applicationId: 0x4c72_5072,
-  migrations: [`
-    CREATE TABLE counters (
-      name TEXT PRIMARY KEY, value INTEGER NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE procedures (id INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE activities (id INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE output (
-      pid INTEGER NOT NULL, line INTEGER NOT NULL, time REAL NOT NULL,
-      stream TEXT NOT NULL, text TEXT NOT NULL, dropped INTEGER NOT NULL,
-      PRIMARY KEY (pid, line)
-    ) STRICT;
-  `],
-};
-
 /** As many lines wait at most before they are written at once. */
 const BATCH = 1_000;
 
 /** As many lines wait at most while nothing can be written. */
 const MOST_WAITING = 20_000;
-
-const statementsOf = (database: DatabaseSync) => ({
-  count: database.prepare("INSERT OR REPLACE INTO counters VALUES (?, ?)"),
-  saveProcedure: database.prepare(
-    "INSERT OR REPLACE INTO procedures VALUES (?, ?)",
-  ),
-  removeProcedure: database.prepare("DELETE FROM procedures WHERE id = ?"),
-  saveActivity: database.prepare(
-    "INSERT OR REPLACE INTO activities VALUES (?, ?)",
-  ),
-  removeActivity: database.prepare("DELETE FROM activities WHERE id = ?"),
-  append: database.prepare(
-    "INSERT OR REPLACE INTO output VALUES (?, ?, ?, ?, ?, ?)",
-  ),
-  trim: database.prepare("DELETE FROM output WHERE pid = ? AND line <= ?"),
-  removeOutput: database.prepare("DELETE FROM output WHERE pid = ?"),
-  read: database.prepare(
-    "SELECT line, time, stream, text, dropped FROM output WHERE pid = ? AND line > ? ORDER BY line LIMIT ?",
-  ),
-});
-
-const PAGE = 4_096;
-
-function limitSize(database: DatabaseSync, bytes: number): void {
-  if (bytes === Infinity) return;
-  const pages = Math.max(1, Math.floor(bytes / PAGE));
-  database.exec(`PRAGMA max_page_count = ${pages}`);
-}
 
 interface Row {
   readonly id: number;
@@ -169,10 +125,7 @@ export class SqliteProcedureStore implements ProcedureStore {
   /** The file. */
   readonly file: string;
   readonly #database: DatabaseSync;
-  readonly #statements: Record<
-    keyof ReturnType<typeof statementsOf>,
-    StatementSync
-  >;
+  readonly #statements: ProcedureStatements;
   readonly #memory: InMemoryProcedureStore = new InMemoryProcedureStore();
   readonly #clock: Clock;
   readonly #logger: Logger;
