@@ -10,7 +10,7 @@ import {
   type ProcedureEvents,
   type RemoteProcedure,
 } from "./procedure_client.ts";
-import type { ProcedureState } from "./procedure_state.ts";
+import { isFinal, type ProcedureState } from "./procedure_state.ts";
 
 /** Topics of the service; all others are those of scripts. */
 const OWN_TOPIC = /^(procedure|activity|request|operator|script|sb|stream)\./;
@@ -252,7 +252,11 @@ class Watch {
       const [event] = this.#events;
       // An event without a time comes as it came.
       const published = event === undefined ? Infinity : event.time || 0;
-      if (state !== undefined && began <= Math.min(published, until)) {
+      const next = Math.min(published, until);
+      // In the same millisecond: a script writes and publishes after the state
+      // that begins a call and before the one that ends it.
+      const isEnd = state === "READY" || state !== undefined && isFinal(state);
+      if (state !== undefined && (began < next || began === next && !isEnd)) {
         this.#shown++;
         await report.state(pid, state, began);
       } else if (event !== undefined && published <= until) {
