@@ -17,12 +17,13 @@ import {
   type ExitStatus,
   UsageError,
 } from "./_cli_exit.ts";
+import { isLoopback } from "./_rest_access.ts";
 import { suggestion } from "./_cli_parse.ts";
 import { optionOf, printJson, type Session } from "./_cli_session.ts";
 import { harmless } from "./_cli_terminal.ts";
 
 /** What `longrun serve` starts the service with. */
-export interface ServeOptions {
+export interface ServeRequest {
   /** Where it listens. */
   hostname: string;
   /** Where it listens; 0 stands for any port that is free. */
@@ -40,7 +41,7 @@ export interface ServeOptions {
   blocks?: string;
   /** The folder of checkouts and environments. */
   cache?: string;
-  /** The address of the script that runs after a stop with an abort. */
+  /** The address of the script that runs after a stop with an abort: `file://`. */
   abortScript?: string;
   /** How many procedures are remembered. */
   historyLimit?: number;
@@ -67,7 +68,7 @@ export interface Served {
 }
 
 /** Starts the service. */
-export type Serve = (options: ServeOptions) => Promise<Served>;
+export type Serve = (options: ServeRequest) => Promise<Served>;
 
 const SCOPES: readonly ServeScope[] = ["view", "run", "stop"];
 const LISTS = ["read", "write", "env", "run", "sys"] as const;
@@ -135,13 +136,6 @@ function portOf(word: string): number {
   throw new UsageError(`'${word}' is no port`, ["serve"]);
 }
 
-/** Whether an address is reached from this machine alone. */
-export function isLoopback(hostname: string): boolean {
-  const name = hostname.replace(/^\[(.*)\]$/, "$1").toLowerCase();
-  return name === "localhost" || name === "::1" ||
-    /^127(\.\d{1,3}){3}$/.test(name);
-}
-
 async function tokensOf(
   session: Session,
   config: ServeConfig,
@@ -169,7 +163,7 @@ async function tokensOf(
 export async function serveOptionsOf(
   session: Session,
   token: string | undefined,
-): Promise<ServeOptions> {
+): Promise<ServeRequest> {
   const { line, signal, terminal } = session;
   const file = optionOf(session, "config");
   const config: ServeConfig = file === undefined ? {} : await readConfig(file);

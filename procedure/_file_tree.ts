@@ -34,37 +34,51 @@ async function staysInside(
   }
 }
 
-/**
- * Copies what is in a folder into another, which has to be there. Links that
- * lead out of the folder, or to nothing, are left out: whoever writes to the
- * copy shall write nowhere else.
- *
- * @returns The links that were left out.
- */
+/** Copies what is in a folder into another, which has to be there. */
 export async function copyTree(
   from: string,
   to: string,
   signal: AbortSignal,
+): Promise<void> {
+  for await (const entry of Deno.readDir(from)) {
+    signal.throwIfAborted();
+    const path = join(from, entry.name);
+    const copy = join(to, entry.name);
+    if (entry.isDirectory) {
+      await Deno.mkdir(copy);
+      await copyTree(path, copy, signal);
+    } else if (entry.isSymlink) {
+      await Deno.symlink(await Deno.readLink(path), copy);
+    } else if (entry.isFile) {
+      await Deno.copyFile(path, copy);
+    }
+  }
+}
+
+/**
+ * Removes the links below a folder that lead out of it, or to nothing: modules
+ * could be imported through them.
+ *
+ * @returns The links that were removed.
+ */
+export async function removeOutwardLinks(
+  folder: string,
+  signal: AbortSignal,
 ): Promise<readonly string[]> {
-  const root = await Deno.realPath(from);
-  const omitted: string[] = [];
-  const copyFolder = async (source: string, target: string): Promise<void> => {
-    for await (const entry of Deno.readDir(source)) {
+  const root = await Deno.realPath(folder);
+  const outward: string[] = [];
+  const look = async (folder: string): Promise<void> => {
+    for await (const entry of Deno.readDir(folder)) {
       signal.throwIfAborted();
-      const path = join(source, entry.name);
-      const copy = join(target, entry.name);
-      if (entry.isDirectory) {
-        await Deno.mkdir(copy);
-        await copyFolder(path, copy);
-      } else if (entry.isSymlink) {
-        const link = await Deno.readLink(path);
-        if (await staysInside(root, path, link)) await Deno.symlink(link, copy);
-        else omitted.push(path.slice(root.length + 1));
-      } else if (entry.isFile) {
-        await Deno.copyFile(path, copy);
-      }
+      const path = join(folder, entry.name);
+      if (entry.isDirectory) await look(path);
+      else if (
+        entry.isSymlink &&
+        !await staysInside(root, path, await Deno.readLink(path))
+      ) outward.push(path);
     }
   };
-  await copyFolder(root, to);
-  return omitted;
+  await look(root);
+  await Promise.all(outward.map((path) => Deno.remove(path)));
+  return outward.map((path) => path.slice(root.length + 1));
 }

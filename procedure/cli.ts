@@ -33,7 +33,8 @@ import {
   suggestion,
 } from "./_cli_parse.ts";
 import * as procedure from "./_cli_procedure.ts";
-import { isLoopback, runServe, type Serve } from "./_cli_serve.ts";
+import { isLoopback } from "./_rest_access.ts";
+import { runServe, type Serve } from "./_cli_serve.ts";
 import { type OnInterrupt, optionOf, type Session } from "./_cli_session.ts";
 import { harmless, Terminal } from "./_cli_terminal.ts";
 import { durationOf } from "./_cli_values.ts";
@@ -42,7 +43,7 @@ import { ProcedureClient } from "./procedure_client.ts";
 
 export type { ServeGrants, ServeScope, ServeToken } from "./_cli_config.ts";
 export type { ExitStatus } from "./_cli_exit.ts";
-export type { Serve, Served, ServeOptions } from "./_cli_serve.ts";
+export type { Serve, Served, ServeRequest } from "./_cli_serve.ts";
 
 /** Options of {@linkcode longrun}. */
 export interface LongrunOptions {
@@ -74,12 +75,24 @@ const SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT"]
   : ["SIGINT", "SIGTERM"];
 
-/** The module is there once the service is. */
-const SERVER: string = "./server.ts";
-
-const loadServe: Serve = async (options) => {
-  const { serve } = await import(SERVER) as { serve: Serve };
-  return await serve(options);
+const startServer: Serve = async ({ abortScript, blocks, ...options }) => {
+  const { signal } = options;
+  // The commands that only ask should not load the whole service.
+  const [{ serve }, { fileSystemScript }, stores] = await Promise.all([
+    import("./server.ts"),
+    import("./script.ts"),
+    import("./scheduling_block_store.ts"),
+  ]);
+  const definitions = blocks === undefined
+    ? []
+    : await stores.loadSchedulingBlocks(blocks, { signal });
+  return await serve({
+    ...options,
+    ...(abortScript === undefined
+      ? {}
+      : { abortScript: fileSystemScript(abortScript) }),
+    blocks: new stores.InMemorySchedulingBlockStore({ definitions }),
+  });
 };
 
 function isColored(line: CommandLine | undefined): boolean {
@@ -213,7 +226,11 @@ class Invocation {
     );
     try {
       if (name === "serve") {
-        return await runServe(session, token, this.#options.serve ?? loadServe);
+        return await runServe(
+          session,
+          token,
+          this.#options.serve ?? startServer,
+        );
       }
       const { protocol, hostname } = new URL(session.client.url);
       if (

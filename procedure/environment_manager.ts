@@ -162,7 +162,6 @@ export interface EnvironmentInfo {
  * ### Gotchas
  *
  * - What a script imports and no configuration names is not installed.
- * - Links of the repository that lead out of it are left out.
  * - The same commit of two repositories makes two environments.
  *
  * @example Usage
@@ -346,13 +345,7 @@ export class EnvironmentManager implements AsyncDisposable {
     await Deno.mkdir(denoDir);
     {
       using checkout = await this.#git.checkout(git, { signal });
-      const omitted = await copyTree(checkout.directory, files, signal);
-      if (omitted.length > 0) {
-        this.#logger.warn(
-          "Links that lead out of the repository are not in its environment",
-          { repo: git.repo, commit: git.commit, links: omitted.slice(0, 20) },
-        );
-      }
+      await copyTree(checkout.directory, files, signal);
     }
     let work: Promise<void> = Promise.resolve();
     try {

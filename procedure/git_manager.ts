@@ -19,7 +19,7 @@ import {
   checkType,
 } from "./_arguments.ts";
 import { cacheDirectory } from "./_cache_directory.ts";
-import { isInside } from "./_file_tree.ts";
+import { isInside, removeOutwardLinks } from "./_file_tree.ts";
 import { FolderCache } from "./_folder_cache.ts";
 import {
   type CheckedGitArgs,
@@ -122,8 +122,8 @@ export interface Checkout extends Disposable {
  *
  * ### Gotchas
  *
- * - Links of a repository are kept and may lead anywhere: find files with
- *   {@linkcode GitManager.scriptPath}.
+ * - Links that lead out of the repository, or to nothing, are left out: through
+ *   them a script could import what it may not read.
  * - The password of an address can be seen in the list of processes. Use `env`.
  * - The server has to speak version 2 of git's protocol, as all have since
  *   2018, for a commit that is not the head of a branch.
@@ -144,6 +144,7 @@ export class GitManager implements AsyncDisposable {
   readonly #protocols: readonly GitProtocol[];
   readonly #program: GitProgram;
   readonly #cache: FolderCache;
+  readonly #logger: Logger;
 
   /**
    * Creates a manager. Nothing is done before something is asked for.
@@ -181,6 +182,7 @@ export class GitManager implements AsyncDisposable {
     checkRecord(action, "env", env);
     checkPositive(action, "sizeLimit", sizeLimit);
     checkLogger(action, logger);
+    this.#logger = logger;
     this.#directory = resolve(directory);
     this.#protocols = [...protocols];
     this.#program = new GitProgram({
@@ -390,5 +392,12 @@ export class GitManager implements AsyncDisposable {
     }
     await git("checkout", "--quiet", "--detach", "--force", commit, "--");
     await Deno.remove(own, { recursive: true });
+    const removed = await removeOutwardLinks(files, signal);
+    if (removed.length > 0) {
+      this.#logger.warn(
+        "Links that lead out of the repository are not in its checkout",
+        { repo, commit, links: removed.slice(0, 20) },
+      );
+    }
   }
 }

@@ -1,11 +1,11 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { longrun, type ServeOptions } from "../cli.ts";
+import { longrun, type ServeRequest } from "../cli.ts";
 
 /** The command line with a service that only shows what it was started with. */
 Deno.exit(
   await longrun(Deno.args, {
-    serve: ({ signal: _signal, logger, ...options }: ServeOptions) => {
+    serve: ({ signal: _signal, logger, ...options }: ServeRequest) => {
       if (options.port === 1) {
         return Promise.reject(new Error("Address already in use"));
       }

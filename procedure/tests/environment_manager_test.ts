@@ -40,9 +40,15 @@ async function fails(
 /** A repository, and managers that keep all in one folder. */
 class Place implements AsyncDisposable {
   readonly folder: TemporaryFolder = new TemporaryFolder();
+  /** The links that were left out of each checkout. */
+  readonly omitted: string[][] = [];
   readonly git: GitManager = new GitManager({
     directory: this.folder.at("checkouts"),
     protocols: ["file"],
+    logger: {
+      ...defaultLogger,
+      warn: (_, details) => void this.omitted.push(details?.links as string[]),
+    },
   });
   installs = 0;
   #repository: GitRepository | undefined;
@@ -323,18 +329,14 @@ test("EnvironmentManager leaves out links that lead out of the repository", asyn
     "nothing": { link: "not-there" },
     "up/down": { link: "../scripts/../.." },
   });
-  const warnings: unknown[] = [];
-  const manager = place.manager(async () => {}, {
-    logger: { ...console, warn: (_, details) => warnings.push(details?.links) },
-  });
-  using environment = await manager.get({ repo: place.repo });
+  using environment = await place.manager().get({ repo: place.repo });
   assertEquals(namesIn(environment.directory), ["a.ts", "scripts", "up"]);
   assertEquals(namesIn(`${environment.directory}/up`), []);
   assertEquals(
     await Deno.readTextFile(`${environment.directory}/scripts/b.ts`),
     "a",
   );
-  assertEquals((warnings as string[][]).map((links) => links.sort()), [
+  assertEquals(place.omitted.map((links) => links.sort()), [
     ["deno.lock", "node_modules", "nothing", "up/down", "vendor"],
   ]);
 });

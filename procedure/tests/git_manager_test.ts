@@ -354,9 +354,6 @@ test("GitManager finds scripts in the checkout and nowhere else", async () => {
   ) assertEquals(await find(uri), path);
   for (
     const uri of [
-      "git://out.ts",
-      "git://up/secret.ts",
-      `git://root${folder.at("secret.ts")}`,
       "git://../../../secret.ts",
       "git://scripts/../scripts/a.ts",
       "git://scripts/a.ts\u0000",
@@ -364,9 +361,13 @@ test("GitManager finds scripts in the checkout and nowhere else", async () => {
       "git:///",
     ]
   ) await fails("script-refused", () => find(uri));
+  assertEquals(namesIn(checkout.directory), ["folder", "scripts"]);
   for (
     const uri of [
       "git://b.ts",
+      "git://out.ts",
+      "git://up/secret.ts",
+      `git://root${folder.at("secret.ts")}`,
       "git://scripts",
       "git://scripts/a.ts/b.ts",
       "git://nothing.ts",
