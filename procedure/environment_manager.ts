@@ -182,7 +182,6 @@ export class EnvironmentManager implements AsyncDisposable {
   readonly #env: Readonly<Record<string, string>>;
   readonly #timeout: number;
   readonly #clock: Clock;
-  readonly #logger: Logger;
   readonly #cache: FolderCache;
 
   /**
@@ -231,7 +230,6 @@ export class EnvironmentManager implements AsyncDisposable {
     this.#env = made.env;
     this.#timeout = timeout;
     this.#clock = clock;
-    this.#logger = logger;
     this.#cache = new FolderCache({
       directory: resolve(directory),
       sizeLimit,

@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { defaultLogger } from "@longrun/tasks/logger";
 import { ManualClock } from "@longrun/tasks/testing";
 import {
   assert,
