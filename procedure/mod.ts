@@ -27,6 +27,7 @@ export * from "./scheduling_block_store.ts";
 export * from "./script.ts";
 export * from "./script_error.ts";
 export * from "./script_execution_service.ts";
+export * from "./script_loader.ts";
 export * from "./script_module.ts";
 export * from "./script_policy.ts";
 export * from "./script_pool.ts";

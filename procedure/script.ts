@@ -38,8 +38,19 @@ export interface GitScript {
   readonly createEnv: boolean;
 }
 
+/**
+ * The kinds of scripts, by the names of their types. A program that has loaders
+ * for others adds them here, by `declare module`.
+ */
+export interface ScriptKinds {
+  /** In a file. */
+  filesystem: FileSystemScript;
+  /** In a git repository. */
+  git: GitScript;
+}
+
 /** A script that can be executed. */
-export type ExecutableScript = FileSystemScript | GitScript;
+export type ExecutableScript = ScriptKinds[keyof ScriptKinds];
 
 /** Options of {@linkcode gitScript}. */
 export interface GitScriptOptions extends GitArgs {

@@ -8,44 +8,33 @@
 
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
-import { configIn } from "./_deno_install.ts";
-import type { EnvironmentManager } from "./environment_manager.ts";
-import type { GitManager } from "./git_manager.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ProcedureBus, WaitOptions } from "./procedure_service.ts";
-import type { ExecutableScript, GitScript } from "./script.ts";
+import type { ExecutableScript, ScriptKinds } from "./script.ts";
+import type { LoadedScript, ScriptLoader } from "./script_loader.ts";
 import type {
   CreateScriptOptions,
   ScriptEnd,
   ScriptPool,
 } from "./script_pool.ts";
-import {
-  allowRepository,
-  resolveFileScript,
-  type ScriptGrants,
-  type ScriptPolicy,
-} from "./script_policy.ts";
 import { ScriptWorker } from "./script_worker.ts";
 import type {
   ScriptWorkerOptions,
   StopPolicy,
 } from "./script_worker_options.ts";
 
+/** The loaders of scripts, by the names of their types. */
+export type ScriptLoaders = {
+  readonly [Kind in keyof ScriptKinds]?: ScriptLoader<ScriptKinds[Kind]>;
+};
+
 /** Options of {@linkcode ScriptWorkerPool}. */
 export interface ScriptWorkerPoolOptions {
   /** Where the events of the scripts and their output are published. */
   bus: ProcedureBus;
-  /**
-   * Which scripts may be executed, and what they may do.
-   *
-   * @default {none}
-   */
-  policy?: ScriptPolicy;
-  /** Checks out scripts of repositories; without it they are refused. */
-  git?: GitManager;
-  /** Installs what they need; without it such scripts are refused. */
-  environments?: EnvironmentManager;
+  /** Who brings scripts here. A kind without a loader is refused. */
+  loaders: ScriptLoaders;
   /** How long each step of a stop may take. */
   stopPolicy?: StopPolicy;
   /**
@@ -62,22 +51,11 @@ export interface ScriptWorkerPoolOptions {
   logger?: Logger;
 }
 
-/** Where a script is, and what comes with it. */
-interface Place {
-  url: string;
-  root: string;
-  grants: ScriptGrants;
-  configPath?: string;
-  flags?: readonly string[];
-  env?: Readonly<Record<string, string>>;
-  release(): void;
-}
-
 interface Seat {
   readonly pid: number;
   readonly abort: AbortController;
   worker: ScriptWorker | undefined;
-  place: Place | undefined;
+  place: LoadedScript | undefined;
   /** Ends the events that its script has subscribed to. */
   silence: (() => void) | undefined;
   /** Resolves when it is known whether there is a worker. */
@@ -103,9 +81,7 @@ const NO_TIME: StopPolicy = Object.freeze({ abort: 0 });
  */
 export class ScriptWorkerPool implements ScriptPool {
   readonly #bus: ProcedureBus;
-  readonly #policy: ScriptPolicy;
-  readonly #git: GitManager | undefined;
-  readonly #environments: EnvironmentManager | undefined;
+  readonly #loaders: ScriptLoaders;
   readonly #options: ScriptWorkerPoolOptions;
   readonly #logger: Logger;
   readonly #seats: Map<number, Seat> = new Map();
@@ -120,9 +96,7 @@ export class ScriptWorkerPool implements ScriptPool {
     checkOptions("create ScriptWorkerPool", options);
     this.#options = options;
     this.#bus = options.bus;
-    this.#policy = options.policy ?? {};
-    this.#git = options.git;
-    this.#environments = options.environments;
+    this.#loaders = options.loaders;
     this.#logger = options.logger ?? defaultLogger;
   }
 
@@ -132,8 +106,7 @@ export class ScriptWorkerPool implements ScriptPool {
   }
 
   /**
-   * Checks that the policy allows a script. That its file is there is another
-   * question: one that is not fails when it is loaded.
+   * Checks that a script may be executed, as its loader says.
    *
    * @param script The script.
    * @param options What ends the wait.
@@ -144,24 +117,22 @@ export class ScriptWorkerPool implements ScriptPool {
     options: WaitOptions = {},
   ): Promise<void> {
     options.signal?.throwIfAborted();
-    if (script.type === "git") {
-      allowRepository(this.#policy, script.git.repo);
-      if (this.#git === undefined) {
-        throw new ProcedureError("script-refused", "There is no git here");
-      }
-      if (script.createEnv && this.#environments === undefined) {
-        throw new ProcedureError(
-          "script-refused",
-          "There are no environments here",
-        );
-      }
-      return;
+    await this.#loaderOf(script).check(script, options);
+  }
+
+  #loaderOf(script: ExecutableScript): ScriptLoader<ExecutableScript> {
+    const { type } = script;
+    const loader = Object.hasOwn(this.#loaders, type)
+      ? this.#loaders[type]
+      : undefined;
+    if (loader === undefined) {
+      throw new ProcedureError(
+        "script-refused",
+        `There is no loader for scripts of the kind '${type}'`,
+      );
     }
-    try {
-      await resolveFileScript(this.#policy, script);
-    } catch (error) {
-      if (codeOf(error) !== "script-not-found") throw error;
-    }
+    // The one for this kind, which the compiler cannot see.
+    return loader as ScriptLoader<ExecutableScript>;
   }
 
   /**
@@ -203,15 +174,8 @@ export class ScriptWorkerPool implements ScriptPool {
     onCreated: () => void,
   ): Promise<readonly string[]> {
     onState("IDLE");
-    if (script.type === "git" && script.createEnv) {
-      onState("PREP_ENV");
-      seat.place = await this.#placeInEnvironment(script, signal);
-      onState("IDLE");
-    }
-    onState("LOADING");
-    const place = seat.place ??= script.type === "git"
-      ? await this.#placeInCheckout(script, signal)
-      : await this.#placeOfFile(script);
+    const loader = this.#loaderOf(script);
+    const place = seat.place = await loader.load(script, { signal, onState });
     signal.throwIfAborted();
     seat.worker = await ScriptWorker.spawn(
       this.#workerOptions(seat, place, signal),
@@ -226,7 +190,7 @@ export class ScriptWorkerPool implements ScriptPool {
 
   #workerOptions(
     seat: Seat,
-    place: Place,
+    place: LoadedScript,
     signal: AbortSignal,
   ): ScriptWorkerOptions {
     const { pid } = seat;
@@ -234,7 +198,7 @@ export class ScriptWorkerPool implements ScriptPool {
     const source = String(pid);
     return {
       pid,
-      roots: [place.root],
+      roots: place.roots,
       grants: place.grants,
       configPath: place.configPath,
       flags: place.flags,
@@ -277,62 +241,6 @@ export class ScriptWorkerPool implements ScriptPool {
         pid: seat.pid,
         error,
       });
-    }
-  }
-
-  async #placeOfFile(script: ExecutableScript): Promise<Place> {
-    if (script.type !== "filesystem") throw new TypeError("not a file");
-    const { url, root, grants } = await resolveFileScript(this.#policy, script);
-    const configPath = await configIn(root);
-    return { url, root, grants, configPath, release: () => {} };
-  }
-
-  async #placeInCheckout(
-    { git, uri }: GitScript,
-    signal: AbortSignal,
-  ): Promise<Place> {
-    const grants = allowRepository(this.#policy, git.repo);
-    const manager = this.#git;
-    if (manager === undefined) throw new TypeError("no git");
-    const checkout = await manager.checkout(git, { signal });
-    try {
-      const path = await manager.scriptPath(checkout, uri);
-      return {
-        url: fileUrl(path),
-        root: checkout.directory,
-        grants,
-        release: () => checkout.release(),
-      };
-    } catch (error) {
-      checkout.release();
-      throw error;
-    }
-  }
-
-  async #placeInEnvironment(
-    { git, uri }: GitScript,
-    signal: AbortSignal,
-  ): Promise<Place> {
-    const grants = allowRepository(this.#policy, git.repo);
-    const environments = this.#environments;
-    const manager = this.#git;
-    if (environments === undefined || manager === undefined) {
-      throw new TypeError("no environments");
-    }
-    const environment = await environments.get(git, { signal });
-    try {
-      const path = await manager.scriptPath(environment, uri);
-      return {
-        url: fileUrl(path),
-        root: environment.directory,
-        grants,
-        flags: environment.flags,
-        env: environment.env,
-        release: () => environment.release(),
-      };
-    } catch (error) {
-      environment.release();
-      throw error;
     }
   }
 
@@ -392,7 +300,7 @@ export class ScriptWorkerPool implements ScriptPool {
       return await seat.worker.stop(force ? NO_TIME : undefined);
     } finally {
       seat.silence?.();
-      seat.place?.release();
+      seat.place?.release?.();
       this.#seats.delete(pid);
     }
   }
@@ -406,14 +314,4 @@ export class ScriptWorkerPool implements ScriptPool {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof ProcedureError ? error.code : undefined;
-}
-
-function fileUrl(path: string): string {
-  const url = new URL("file:///");
-  url.pathname = path.replaceAll("%", "%25");
-  return url.href;
 }

@@ -31,9 +31,10 @@ import {
   ScriptExecutionService,
   type ScriptExecutionServiceOptions,
 } from "./script_execution_service.ts";
+import { FileSystemScriptLoader, GitScriptLoader } from "./script_loader.ts";
 import type { ScriptPolicy } from "./script_policy.ts";
 import type { StopPolicy } from "./script_worker_options.ts";
-import { ScriptWorkerPool } from "./script_worker_pool.ts";
+import { type ScriptLoaders, ScriptWorkerPool } from "./script_worker_pool.ts";
 import { SqliteProcedureStore } from "./sqlite_procedure_store.ts";
 
 /** Options of {@linkcode serve} that its parts have too. */
@@ -82,6 +83,12 @@ export interface ServeOptions extends Shared {
    * @default {none}
    */
   policy?: ScriptPolicy;
+  /**
+   * Loaders of scripts of other kinds, or other loaders of these.
+   *
+   * @default {those of files and of git repositories}
+   */
+  loaders?: ScriptLoaders;
   /** How long each step of a stop of a script may take. */
   stopPolicy?: StopPolicy;
   /**
@@ -176,7 +183,7 @@ async function assemble(
   options: ServeOptions,
   stack: AsyncDisposableStack,
 ): Promise<Omit<ProcedureServer, "finished" | "close" | "page">> {
-  const { hostname = "127.0.0.1", port = 5000, policy, logger } = options;
+  const { hostname = "127.0.0.1", port = 5000, policy = {}, logger } = options;
   const store = await openStore(options, logger ?? defaultLogger, stack);
   const bus: ProcedureBus = stack.use(
     new EventBus({ name: "procedures", logger }),
@@ -197,15 +204,13 @@ async function assemble(
     }),
   );
   const { stopPolicy } = options;
+  const loaders: ScriptLoaders = {
+    filesystem: new FileSystemScriptLoader(policy),
+    git: new GitScriptLoader({ policy, git, environments }),
+    ...options.loaders,
+  };
   const pool = stack.use(
-    new ScriptWorkerPool({
-      bus,
-      policy,
-      git,
-      environments,
-      stopPolicy,
-      logger,
-    }),
+    new ScriptWorkerPool({ bus, loaders, stopPolicy, logger }),
   );
   const procedures = stack.use(
     new ScriptExecutionService({ ...options, pool, bus, store }),

@@ -9,6 +9,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { fileURLToPath } from "node:url";
 import { procedureInput } from "../procedure.ts";
+import { ProcedureError } from "../procedure_errors.ts";
 import {
   ProcedureClient,
   ProcedureClientError,
@@ -16,7 +17,13 @@ import {
 } from "../procedure_client.ts";
 import type { ProcedureState } from "../procedure_state.ts";
 import { InMemorySchedulingBlockStore } from "../scheduling_block_store.ts";
-import { fileSystemScript, gitScript } from "../script.ts";
+import {
+  type FileSystemScript,
+  fileSystemScript,
+  type GitScript,
+  gitScript,
+} from "../script.ts";
+import type { LoadScriptOptions } from "../script_loader.ts";
 import { type ProcedureServer, serve, type ServeOptions } from "../server.ts";
 import { eventually, isAlive } from "./_eventually.ts";
 import { GitRepository, TemporaryFolder } from "./_git_repository.ts";
@@ -100,8 +107,9 @@ test("A busy loop keeps nobody from asking, and is stopped", async () => {
 test("A script that is not there is FAILED, with its path", async () => {
   await using night = await start();
   await night.client.create({ script: script("missing") });
-  const { history } = await night.until(1, "FAILED");
-  assert(history.stacktrace?.includes("missing.ts"), history.stacktrace ?? "");
+  const failed = await night.until(1, "FAILED");
+  assert(failed.history.stacktrace?.includes("missing.ts"));
+  assertEquals(namesOf(failed), "CREATING IDLE LOADING FAILED");
 });
 
 test("A script outside of the roots is refused", async () => {
@@ -265,6 +273,41 @@ test("A script of a repository is run from its commit", async () => {
   );
   await client.start({ pid: 2 });
   await night.until(2, "COMPLETE");
+});
+
+test("Scripts of a kind of one's own come from its loader", async () => {
+  // A kind that a program adds by `declare module`.
+  const kind = "store" as "filesystem";
+  const released: string[] = [];
+  const loaders = {
+    [kind]: {
+      check() {},
+      load(stored: FileSystemScript, { onState }: LoadScriptOptions) {
+        onState("LOADING");
+        return Promise.resolve({
+          url: new URL(`${stored.uri}.ts`, scripts).href,
+          roots: [fileURLToPath(scripts)],
+          grants: {},
+          release: () => void released.push(stored.uri),
+        });
+      },
+    },
+  };
+  await using night = await start({ loaders });
+  const { server: { procedures } } = night;
+  const stored = { type: kind, uri: "success" };
+  await procedures.prepare({ script: stored });
+  await procedures.start({ pid: 1, forceStart: true });
+  await procedures.waitForState(1, "COMPLETE", LIMIT);
+  assertEquals(released, ["success"]);
+  await assertRejects(
+    () =>
+      procedures.prepare({
+        script: { ...stored, type: "none" } as unknown as GitScript,
+      }),
+    ProcedureError,
+    "There is no loader for scripts of the kind 'none'",
+  );
 });
 
 test("A repository that is not allowed is refused", async () => {
