@@ -15,6 +15,7 @@ import {
   checkOptions,
   checkType,
 } from "./_arguments.ts";
+import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
 import { StateWaits } from "./_state_waits.ts";
 import {
@@ -275,6 +276,7 @@ export class ScriptExecutionService
    * @param command The script, and what its `init` is called with.
    * @param options What ends the wait.
    * @returns A promise of the summary, as soon as there is a procedure.
+   * @throws {TypeError} If the command is none.
    * @throws {ProcedureError} `"script-refused"`, `"too-many-procedures"`,
    * `"closed"`.
    */
@@ -282,6 +284,7 @@ export class ScriptExecutionService
     command: PrepareProcessCommand,
     options: WaitOptions = {},
   ): Promise<ProcedureSummary> {
+    checkPrepare(command);
     const { script, initArgs = procedureInput() } = command;
     await this.#pool.check(script, options);
     options.signal?.throwIfAborted();
@@ -310,6 +313,7 @@ export class ScriptExecutionService
    * @param command The procedure, the function, and what it is called with.
    * @param options What ends the wait.
    * @returns A promise of the summary when the call has begun.
+   * @throws {TypeError} If the command is none.
    * @throws {ProcedureError} `"procedure-not-found"`, `"invalid-state"`,
    * `"another-running"`, `"function-not-found"`, `"closed"`.
    */
@@ -317,6 +321,7 @@ export class ScriptExecutionService
     command: StartProcessCommand,
     options: WaitOptions = {},
   ): Promise<ProcedureSummary> {
+    checkStart(command);
     const { pid, fn = "main", args = procedureInput(), forceStart } = command;
     return await this.#start(pid, fn, args, { ...options, forceStart });
   }
@@ -354,6 +359,7 @@ export class ScriptExecutionService
     command: StopProcessCommand,
     options: WaitOptions = {},
   ): Promise<readonly ProcedureSummary[]> {
+    checkStop(command);
     const { pid, runAbort = false } = command;
     this.#refuseEnded(pid, "stop");
     const abort = runAbort ? await this.#planAbort(pid, options) : undefined;

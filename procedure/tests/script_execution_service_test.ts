@@ -591,3 +591,46 @@ test("ScriptExecutionService prepares inside a listener of its own events", asyn
   assertEquals(service.summarise([2])[0]?.state, "READY");
   assert(errors.every((message) => message.includes("a listener that fails")));
 });
+
+test("ScriptExecutionService checks what it is asked for", async () => {
+  await using night = rig();
+  const { service } = night;
+  for (
+    const command of [
+      undefined,
+      {},
+      { script: "file:///scripts/observe.ts" },
+      { script: { type: "filesystem" } },
+      { script: observe, initArgs: [] },
+      { script: observe, initArgs: { args: {}, kwargs: {} } },
+      { script: observe, initArgs: { args: [], kwargs: [] } },
+    ]
+  ) {
+    await assertRejects(
+      () => service.prepare(command as unknown as { script: typeof observe }),
+      TypeError,
+      "Cannot prepare procedure as",
+    );
+  }
+  for (
+    const command of [
+      { pid: "1" },
+      { pid: 1, fn: 7 },
+      { pid: 1, args: { args: [] } },
+      { pid: 1, forceStart: "yes" },
+    ]
+  ) {
+    await assertRejects(
+      () => service.start(command as { pid: number }),
+      TypeError,
+      "Cannot start procedure as",
+    );
+  }
+  await assertRejects(() => service.start({ pid: 0.5 }), RangeError, "'pid'");
+  await assertRejects(
+    () => service.stop({ pid: 1, runAbort: 1 as unknown as boolean }),
+    TypeError,
+    "Cannot stop procedure as 'runAbort' must be a boolean",
+  );
+  assertEquals(service.summarise(), []);
+});

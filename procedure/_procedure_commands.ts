@@ -1,0 +1,55 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+import {
+  checkBoolean,
+  checkFiniteCount,
+  checkName,
+  checkOptions,
+  checkType,
+} from "./_arguments.ts";
+import type {
+  PrepareProcessCommand,
+  StartProcessCommand,
+  StopProcessCommand,
+} from "./procedure.ts";
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function checkInput(doing: string, name: string, input: unknown): void {
+  if (input === undefined) return;
+  const isInput = isRecord(input) && Array.isArray(input.args) &&
+    isRecord(input.kwargs);
+  checkType(isInput, doing, name, "{ args: [], kwargs: {} }", input);
+}
+
+/** Checks what a procedure is to be prepared with. */
+export function checkPrepare(command: PrepareProcessCommand): void {
+  const doing = "prepare procedure";
+  checkOptions(doing, command);
+  const script: unknown = command.script;
+  const isScript = isRecord(script) && typeof script.type === "string" &&
+    typeof script.uri === "string";
+  checkType(isScript, doing, "script", "a script", script);
+  checkInput(doing, "initArgs", command.initArgs);
+}
+
+/** Checks what a procedure is to be started with. */
+export function checkStart(command: StartProcessCommand): void {
+  const doing = "start procedure";
+  checkOptions(doing, command);
+  const { pid, fn = "main", args, forceStart } = command;
+  checkFiniteCount(doing, "pid", pid, 1);
+  checkName(doing, "fn", fn);
+  checkInput(doing, "args", args);
+  checkBoolean(doing, "forceStart", forceStart);
+}
+
+/** Checks what is to be stopped. */
+export function checkStop(command: StopProcessCommand): void {
+  const doing = "stop procedure";
+  checkOptions(doing, command);
+  checkFiniteCount(doing, "pid", command.pid, 1);
+  checkBoolean(doing, "runAbort", command.runAbort);
+}
