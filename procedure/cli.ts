@@ -41,6 +41,7 @@ import { durationOf } from "./_cli_values.ts";
 import configuration from "./deno.json" with { type: "json" };
 import { ProcedureClient } from "./procedure_client.ts";
 
+export type { Logger } from "@longrun/tasks/logger";
 export type { ServeGrants, ServeScope, ServeToken } from "./_cli_config.ts";
 export type { ExitStatus } from "./_cli_exit.ts";
 export type { Serve, Served, ServeRequest } from "./_cli_serve.ts";

@@ -6,6 +6,15 @@
  * @module
  */
 
+export type { RestartPolicy } from "@longrun/tasks/backoff";
+export type { Clock, TimerOptions } from "@longrun/tasks/clock";
+export * from "@longrun/tasks/event-bus";
+export type { Logger } from "@longrun/tasks/logger";
+export type {
+  TopicCallbackOptions,
+  TopicOverflow,
+  TopicSubscribeOptions,
+} from "@longrun/tasks/topic";
 export * from "./activity.ts";
 export * from "./activity_service.ts";
 export * from "./control_page.ts";

@@ -37,9 +37,9 @@ import type { StopPolicy } from "./script_worker_options.ts";
 import { type ScriptLoaders, ScriptWorkerPool } from "./script_worker_pool.ts";
 import { SqliteProcedureStore } from "./sqlite_procedure_store.ts";
 
-/** Options of {@linkcode serve} that its parts have too. */
-type Shared =
-  & Pick<
+/** Options of {@linkcode serve}: its own, and some of its parts. */
+export interface ServeOptions extends
+  Pick<
     RestApiOptions,
     | "allowedHosts"
     | "authorize"
@@ -50,8 +50,8 @@ type Shared =
     | "requestTimeout"
     | "stream"
     | "tokens"
-  >
-  & Pick<
+  >,
+  Pick<
     ScriptExecutionServiceOptions,
     | "abortArgs"
     | "abortScript"
@@ -60,10 +60,7 @@ type Shared =
     | "historyLimit"
     | "maxLive"
     | "maxRunning"
-  >;
-
-/** Options of {@linkcode serve}. */
-export interface ServeOptions extends Shared {
+  > {
   /**
    * The address to listen at. Any but that of this machine needs `tokens` or
    * `authorize`.
