@@ -10,6 +10,7 @@
 
 import { areAliasesAlike } from "./aliases.ts";
 import { checkBrowser } from "./browser.ts";
+import { areDecisionsListed } from "./decisions.ts";
 import {
   exists,
   find,
@@ -23,6 +24,19 @@ import {
 import { deno, run } from "./process.ts";
 import { resolution } from "./std.ts";
 import { check, end, sum, type Totals } from "./totals.ts";
+
+async function checkDocumentation(): Promise<Totals[]> {
+  const all: Totals[] = [];
+  for (const directory of packages()) {
+    const { name, exports } = packageIn(directory);
+    const entryPoints = Object.values(exports)
+      .map((path) => inPackage(directory, path));
+    // Each for itself: who uses one package may not know the others.
+    const linted = await run(deno, ["doc", "--lint", ...entryPoints]);
+    all.push(check(`documentation of ${name}`, linted));
+  }
+  return all;
+}
 
 async function tryPublishing(): Promise<Totals[]> {
   const all: Totals[] = [];
@@ -41,11 +55,6 @@ async function tryPublishing(): Promise<Totals[]> {
 /** Checks the sources. */
 export async function checkSources(): Promise<Totals> {
   const flags = await resolution();
-  const entryPoints = packages().flatMap((directory) =>
-    Object.values(packageIn(directory).exports).map((path) =>
-      inPackage(directory, path)
-    )
-  );
   const allModules = packages().flatMap((directory) => modules(directory));
   const sources = [
     ...allModules,
@@ -63,10 +72,7 @@ export async function checkSources(): Promise<Totals> {
     check("format", await run(deno, ["fmt", "--check"])),
     check("lint", await run(deno, ["lint"])),
     check("types", await run(deno, ["check", ...flags, ...sources])),
-    check(
-      "documentation",
-      await run(deno, ["doc", "--lint", ...entryPoints]),
-    ),
+    ...await checkDocumentation(),
     check(
       "examples in the documentation",
       await run(deno, [
@@ -80,6 +86,7 @@ export async function checkSources(): Promise<Totals> {
     ),
     ...await tryPublishing(),
     check("aliases", areAliasesAlike()),
+    check("decisions", areDecisionsListed()),
     await checkBrowser(),
   ]);
 }
