@@ -81,6 +81,8 @@ class Watch {
   #isStateNew = true;
   #isOutputNew = true;
   readonly #events: RemoteEvent[] = [];
+  /** How many of them the states that are known go with. */
+  #due = 0;
   #wake: () => void = () => {};
   #drained: () => void = () => {};
   /** The state that the stream told last. */
@@ -193,12 +195,7 @@ class Watch {
     const { client } = this.#session;
     const signal = this.#signal;
     const pid = this.#pid;
-    if (this.#isStateNew) {
-      this.#isStateNew = false;
-      this.#summary = await client.get(pid, { signal });
-      this.#isOutputNew = true;
-      await this.#hearOut(this.#summary.state);
-    }
+    if (this.#isStateNew) await this.#askState();
     if (!this.#isOutputNew) return;
     this.#isOutputNew = false;
     while (this.#hasOutput) {
@@ -211,6 +208,7 @@ class Watch {
           }
           throw error;
         });
+      if (page.lines.length > 0 && !this.#isSettled) await this.#askState();
       for (const line of page.lines) {
         await this.#tellUntil(line.time);
         await this.#options.report.line(line);
@@ -220,6 +218,24 @@ class Watch {
     }
     await this.#tellUntil(Infinity);
     this.#drained();
+  }
+
+  /** Asks for the states, which may be fewer than lines and events imply. */
+  async #askState(): Promise<void> {
+    this.#isStateNew = false;
+    const published = this.#events.length;
+    const signal = this.#signal;
+    this.#summary = await this.#session.client.get(this.#pid, { signal });
+    this.#isOutputNew = true;
+    await this.#hearOut(this.#summary.state);
+    this.#due = this.#isSettled ? Infinity : published;
+  }
+
+  /** Whether what the script does now is done in a state that is known. */
+  get #isSettled(): boolean {
+    const state = this.#summary?.state;
+    return state === "RUNNING" ||
+      state !== undefined && this.#options.isDone(state);
   }
 
   /** Waits for the events before the end, which may still be on their way. */
@@ -249,7 +265,7 @@ class Watch {
     for (;;) {
       const [state, began = Infinity] =
         this.#summary?.history.states[this.#shown] ?? [];
-      const [event] = this.#events;
+      const event = this.#due > 0 ? this.#events[0] : undefined;
       // An event without a time comes as it came.
       const published = event === undefined ? Infinity : event.time || 0;
       const next = Math.min(published, until);
@@ -261,6 +277,7 @@ class Watch {
         await report.state(pid, state, began);
       } else if (event !== undefined && published <= until) {
         this.#events.shift();
+        this.#due--;
         await report.event(pid, event);
       } else return;
     }

@@ -23,6 +23,8 @@ export interface StubOptions {
   isCompatible?: boolean;
   /** The first port that is tried is this one; any by default. */
   port?: number;
+  /** Happens each time before somebody is given output. */
+  onOutput?(): Promise<void>;
 }
 
 /** A service that runs no scripts: what they do is in their names. */
@@ -273,6 +275,7 @@ export function startStub(options: StubOptions = {}): Stub {
       const procedure = find(Number(id));
       if (procedure === undefined) return noProcedure(id);
       if (part === "output") {
+        await options.onOutput?.();
         const after = Number(url.searchParams.get("after") ?? 0);
         const limit = Number(url.searchParams.get("limit") ?? 1000);
         const lines = (outputs.get(procedure.id) ?? []).slice(after)

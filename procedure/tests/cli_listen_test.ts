@@ -74,6 +74,43 @@ test("a break of the stream loses no line, no state and the end neither", () =>
     assert(stderr.endsWith("Procedure 1 is READY\nProcedure 1 is COMPLETE\n"));
   }));
 
+test("a state is told before what the script does in it", async () => {
+  let isReady = false;
+  const stub = startStub({
+    onOutput: async () => {
+      // The command line has asked for the states by now.
+      if (!isReady) return;
+      isReady = false;
+      stub.move(1, "RUNNING");
+      stub.publish("dome.opened", "1", { data: 1 });
+      stub.write(1, "late");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    },
+  });
+  try {
+    const create = ["procedure", "create", "file:///hold.ts", "--wait"];
+    await runCli(create, stub);
+    isReady = true;
+    const cli = startCli(["procedure", "listen", "1", "--json"], stub);
+    await cli.written("dome.opened");
+    stub.move(1, "STOPPED");
+    const { stdout } = await cli.result;
+    const told = stdout.trimEnd().split("\n").map((line) => {
+      const { kind, state, text, topic } = JSON.parse(line);
+      return state ?? text ?? topic ?? kind;
+    });
+    assertEquals(told.slice(-5), [
+      "RUNNING",
+      "dome.opened",
+      "late",
+      "STOPPED",
+      "end",
+    ]);
+  } finally {
+    await stub.close();
+  }
+});
+
 test("a service that is away for a while is waited for", () =>
   withProcedure("hold", async (stub) => {
     const cli = startCli(["procedure", "start", "--listen"], stub);
