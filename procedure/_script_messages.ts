@@ -104,7 +104,8 @@ export const FRAME_LIMIT = 4 * 1_024 * 1_024;
 /** An event of a script, and a log line, has at most so many bytes. */
 export const EVENT_LIMIT = 1_024 * 1_024;
 /** Topics that belong to the service. */
-const RESERVED = /^(procedure|activity|request|operator|script|sb)(\.|$)/;
+const RESERVED =
+  /^(procedure|activity|request|operator|script|sb|stream)(\.|$)/;
 const TOPIC = /^[^\s.*]+(\.[^\s.*]+)*$/;
 const PATTERN = /^(\*|[^\s.*]+(\.[^\s.*]+)*(\.\*)?)$/;
 

@@ -37,8 +37,8 @@ export interface ScriptOutput {
  * an event of a procedure is the number of the procedure.
  *
  * What scripts publish themselves has topics of their own choice, all but those
- * that begin with `procedure.`, `activity.`, `request.`, `operator.`, `script.`
- * and `sb.`, and any value that can be cloned.
+ * that begin with `procedure.`, `activity.`, `request.`, `operator.`, `script.`,
+ * `sb.` and `stream.`, and any value that can be cloned.
  */
 export interface ProcedureTopics {
   /** Ask for a procedure to be prepared. */

@@ -74,7 +74,9 @@ export interface ScriptArguments {
   /**
    * Publishes on the bus of the service. The data is cloned.
    *
-   * @throws {TypeError} If the topic is one of the service's own.
+   * @throws {TypeError} If the topic is one of the service's own: begins with
+   * `procedure.`, `activity.`, `request.`, `operator.`, `script.`, `sb.` or
+   * `stream.`
    * @throws {DOMException} If the data cannot be cloned.
    */
   publish(topic: string, data?: unknown): void;

@@ -159,6 +159,7 @@ test("ScriptWorker refuses topics of the service and what cannot be cloned", asy
     "[info] TypeError",
     "[info] TypeError",
     "[info] TypeError",
+    "[info] TypeError",
     "[info] DataCloneError",
     "[info] TypeError",
   ]);

@@ -27,7 +27,14 @@ export function publishMany({ publish, kwargs }: ScriptArguments): void {
 }
 
 export function refused({ publish, log, context }: ScriptArguments): void {
-  for (const topic of ["procedure.x", "request.procedure.stop", "", "a..b"]) {
+  const topics = [
+    "procedure.x",
+    "request.procedure.stop",
+    "stream.gap",
+    "",
+    "a..b",
+  ];
+  for (const topic of topics) {
     try {
       publish(topic);
     } catch (error) {
