@@ -15,7 +15,23 @@ import type { ExecutableScript } from "./script.ts";
 /** No arguments. */
 export const NOTHING: ProcedureInput = procedureInput();
 
-/** The inputs of all functions that one of both names. */
+function laidOver(
+  fn: string,
+  below: ProcedureInput,
+  above: ProcedureInput,
+): ProcedureInput {
+  if (above.args.length === 0) return mergeInput(below, above);
+  throw new ProcedureError(
+    "arguments-refused",
+    `Arguments of '${fn}' by place cannot be laid over those of the activity`,
+  );
+}
+
+/**
+ * The inputs of all functions that one of both names.
+ *
+ * @throws {ProcedureError} `"arguments-refused"`.
+ */
 export function mergeAll(
   below: Readonly<Record<string, ProcedureInput>>,
   above: Readonly<Record<string, ProcedureInput>>,
@@ -23,7 +39,7 @@ export function mergeAll(
   const inputs = new Map(Object.entries(below));
   for (const [fn, input] of Object.entries(above)) {
     const first = inputs.get(fn);
-    inputs.set(fn, first === undefined ? input : mergeInput(first, input));
+    inputs.set(fn, first === undefined ? input : laidOver(fn, first, input));
   }
   return Object.fromEntries(inputs);
 }

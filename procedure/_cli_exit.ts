@@ -98,6 +98,7 @@ export function statusOfError(error: unknown): ExitStatus {
     case "git-failed":
     case "environment-failed":
       return EXIT.failed;
+    case "arguments-refused":
     case "invalid-request":
       return EXIT.usage;
     default:

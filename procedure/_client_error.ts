@@ -107,6 +107,7 @@ const CODES: readonly ProcedureClientErrorCode[] = [
   "function-not-found",
   "scheduling-block-not-found",
   "activity-not-defined",
+  "arguments-refused",
   "git-failed",
   "environment-failed",
   "closed",

@@ -172,6 +172,7 @@ const STATUSES: Readonly<
   "function-not-found": [422, 500],
   "scheduling-block-not-found": [422, 500],
   "activity-not-defined": [422, 500],
+  "arguments-refused": [422, 500],
   "git-failed": [502, 500],
   "environment-failed": [502, 500],
   "closed": [503],

@@ -185,11 +185,11 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
    * @param options What ends the wait. Once there is an instance the activity
    * goes on without it.
    * @returns A promise of its summary.
-   * @throws {TypeError} If the command is not as it should be, or lays
-   * arguments by place over others.
+   * @throws {TypeError} If the command is not as it should be.
    * @throws {ProcedureError} `"scheduling-block-not-found"`,
-   * `"activity-not-defined"`, `"closed"`, and those of the procedure. An
-   * activity whose procedure was refused has FAILED.
+   * `"activity-not-defined"`, `"arguments-refused"` if arguments by place are
+   * laid over others, `"closed"`, and those of the procedure. An activity whose
+   * procedure was refused has FAILED.
    */
   async run(
     command: RunActivityCommand,

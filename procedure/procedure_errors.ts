@@ -24,6 +24,8 @@
  * - `"function-not-found"`: the script has no such function.
  * - `"scheduling-block-not-found"`, `"activity-not-defined"`: the store has no
  *   such definition, or it has no activity of this name.
+ * - `"arguments-refused"`: the arguments cannot be laid over those of the
+ *   definition, as they go by place.
  * - `"git-failed"`, `"environment-failed"`: the checkout or the installation
  *   did not succeed.
  * - `"closed"`: the service has ended.
@@ -42,6 +44,7 @@ export type ProcedureErrorCode =
   | "function-not-found"
   | "scheduling-block-not-found"
   | "activity-not-defined"
+  | "arguments-refused"
   | "git-failed"
   | "environment-failed"
   | "closed";
