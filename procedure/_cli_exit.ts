@@ -89,6 +89,7 @@ export function statusOfError(error: unknown): ExitStatus {
     case "invalid-state":
     case "another-running":
     case "too-many-procedures":
+    case "abort-refused":
     case "script-refused":
     case "function-not-found":
     case "forbidden":

@@ -102,6 +102,7 @@ const CODES: readonly ProcedureClientErrorCode[] = [
   "too-many-procedures",
   "startup-failed",
   "abort-failed",
+  "abort-refused",
   "script-refused",
   "script-not-found",
   "function-not-found",

@@ -96,6 +96,12 @@ test("ProcedureClient tells errors of both shapes apart by their code", async ()
       "another-running",
       "PID #1 is RUNNING",
     ],
+    [
+      409,
+      { code: "abort-refused", detail: "PID #1 was not stopped" },
+      "abort-refused",
+      "PID #1 was not stopped",
+    ],
     [404, { detail: "No PID" }, "procedure-not-found", "No PID"],
     [
       404,
