@@ -13,6 +13,8 @@ export interface CliResult {
 export interface CliProcess {
   readonly pid: number;
   readonly result: Promise<CliResult>;
+  /** What it has written to its standard output so far. */
+  readonly stdout: string;
   /** Resolves when the text has been written; looks at both streams. */
   written(text: string): Promise<void>;
   /** Types something. */
@@ -88,6 +90,9 @@ export function startCli(
   return {
     pid: child.pid,
     result,
+    get stdout(): string {
+      return texts.stdout;
+    },
     async written(text: string): Promise<void> {
       const over = result.then(() => true);
       while (!texts.stdout.includes(text) && !texts.stderr.includes(text)) {
