@@ -10,6 +10,7 @@
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
+import { listen } from "./_http_listener.ts";
 import { isLoopback } from "./_rest_access.ts";
 import { ActivityService } from "./activity_service.ts";
 import { controlPage } from "./control_page.ts";
@@ -228,14 +229,9 @@ async function assemble(
     activities,
     page: controlPage,
   });
-  const server = Deno.serve(
-    { hostname, port, onListen: () => {} },
-    api.fetch,
-  );
-  stack.defer(() => server.shutdown());
+  const { addr } = stack.use(listen(hostname, port, api.fetch));
   // The streams would keep the server from its end.
   stack.use(api);
-  const { addr } = server;
   const host = addr.hostname.includes(":")
     ? `[${addr.hostname}]`
     : addr.hostname;

@@ -5,6 +5,7 @@
  * original are about, and more.
  */
 
+import { timeout } from "@longrun/tasks/cancellation";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { fileURLToPath } from "node:url";
@@ -25,7 +26,7 @@ import {
 } from "../script.ts";
 import type { LoadScriptOptions } from "../script_loader.ts";
 import { type ProcedureServer, serve, type ServeOptions } from "../server.ts";
-import { eventually, isAlive } from "./_eventually.ts";
+import { eventually, isAlive, pause } from "./_eventually.ts";
 import { GitRepository, TemporaryFolder } from "./_git_repository.ts";
 
 const scripts = new URL("scripts/", import.meta.url);
@@ -418,4 +419,35 @@ test("Two servers do not share a database", async () => {
   const database = folder.at("procedures.sqlite");
   await using _night = await start({ database });
   await assertRejects(() => serve({ port: 0, database }), Error);
+});
+
+/** A connection on which somebody has written so much, and reads nothing. */
+async function connectTo(url: string, text: string): Promise<Deno.TcpConn> {
+  const { hostname, port } = new URL(url);
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  await connection.write(new TextEncoder().encode(text));
+  return connection;
+}
+
+test("Who does not read a stream, or does not finish a body, keeps no server from its end", async () => {
+  const server = await serve({ port: 0, policy });
+  const { bus } = server.procedures;
+  const host = "HTTP/1.1\r\nHost: localhost\r\n";
+  using _stream = await connectTo(
+    server.url,
+    `GET /api/v1/stream ${host}\r\n`,
+  );
+  using _body = await connectTo(
+    server.url,
+    `POST /api/v1/procedures ${host}content-type: application/json\r\ncontent-length: 99\r\n\r\n{`,
+  );
+  using _header = await connectTo(server.url, "GET /api/v1/procedures HTT");
+  await server.procedures.prepare({ script: script("loop") });
+  await server.procedures.start({ pid: 1, forceStart: true });
+  for (let part = 0; part < 1_000; part++) {
+    bus.publish("guide.frame", "x".repeat(20_000));
+    if (part % 100 === 0) await pause(5);
+  }
+  await timeout(server.close(), 30_000);
+  assertEquals(server.procedures.summarise()[0]?.state, "STOPPED");
 });
