@@ -88,6 +88,7 @@ interface Entry {
   isCalled: boolean;
   /** Resolves when it is READY or final. */
   readonly prepared: Promise<void>;
+  readonly onPrepared: () => void;
   /** Resolves when all that it began has ended. */
   life: Promise<void>;
   /** Resolves when its process has ended; `undefined` before there is one. */
@@ -185,7 +186,9 @@ export class ProcessManager implements AsyncDisposable {
       );
     }
     const pid = ++this.#lastPid;
-    const { promise: prepared, resolve } = Promise.withResolvers<void>();
+    const { promise: prepared, resolve: onPrepared } = Promise.withResolvers<
+      void
+    >();
     const entry: Entry = {
       pid,
       abort: new AbortController(),
@@ -193,6 +196,7 @@ export class ProcessManager implements AsyncDisposable {
       functions: [],
       isCalled: false,
       prepared,
+      onPrepared,
       life: Promise.resolve(),
       ended: undefined,
       stopping: undefined,
@@ -200,7 +204,7 @@ export class ProcessManager implements AsyncDisposable {
     this.#entries.set(pid, entry);
     options.onNumber?.(pid);
     this.#onState(pid, "CREATING");
-    entry.life = this.#prepare(entry, script, options).finally(resolve);
+    entry.life = this.#prepare(entry, script, options).finally(onPrepared);
     return pid;
   }
 
@@ -225,7 +229,8 @@ export class ProcessManager implements AsyncDisposable {
         this.#move(entry, "INITIALISING");
         await this.#pool.run(pid, "init", initArgs, context);
       }
-      this.#move(entry, "READY");
+      // Told to end, init may have done so by itself.
+      if (entry.stopping === undefined) this.#move(entry, "READY");
     } catch (error) {
       await this.#fail(entry, error);
     }
@@ -319,12 +324,12 @@ export class ProcessManager implements AsyncDisposable {
   }
 
   async #end(entry: Entry, wanted: ProcedureState): Promise<ProcedureState> {
-    const ended = await this.#pool.stop(entry.pid, wanted === "COMPLETE");
+    const ended = await this.#endProcess(entry, wanted === "COMPLETE");
     entry.isCalled = false;
     const state = ended === "unknown" ? "UNKNOWN" : wanted;
     if (state === "COMPLETE") this.#move(entry, "READY");
     this.#move(entry, state);
-    this.#entries.delete(entry.pid);
+    this.#forget(entry);
     if (state === "UNKNOWN") {
       // It may be seen to end after all.
       void entry.ended?.then(() => this.#move(entry, "STOPPED"));
@@ -343,14 +348,36 @@ export class ProcessManager implements AsyncDisposable {
     // A stop that comes now waits for the end of the process.
     entry.stopping = promise;
     this.#move(entry, "FAILED", stack);
-    const ended = await this.#pool.stop(entry.pid, true);
+    const ended = await this.#endProcess(entry, true);
     if (ended === "unknown") {
       this.#logger.error(`The process of PID #${entry.pid} did not end`, {
         pid: entry.pid,
       });
     }
-    this.#entries.delete(entry.pid);
+    this.#forget(entry);
     resolve("FAILED");
+  }
+
+  /** Never rejects. */
+  async #endProcess(
+    { pid }: Entry,
+    force: boolean,
+  ): Promise<"stopped" | "unknown"> {
+    try {
+      return await this.#pool.stop(pid, force);
+    } catch (error) {
+      this.#logger.error(`The process of PID #${pid} could not be ended`, {
+        pid,
+        error,
+      });
+      return "unknown";
+    }
+  }
+
+  /** Whoever waits for it to be prepared waits no longer. */
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.pid);
+    entry.onPrepared();
   }
 
   /**
@@ -388,8 +415,9 @@ export class ProcessManager implements AsyncDisposable {
     await Promise.resolve();
     await Promise.allSettled(
       [...this.#entries.values()].map(async (entry) => {
-        await this.stop(entry.pid);
-        await entry.life;
+        const state = await this.stop(entry.pid);
+        // A process that nobody could end may never say so.
+        if (state !== "UNKNOWN") await entry.life;
       }),
     );
     await this.#pool[Symbol.asyncDispose]();

@@ -226,3 +226,57 @@ test("ProcessManager checks its limits", () => {
     "'maxLive'",
   );
 });
+
+test("ProcessManager is never READY again once it is told to end", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  pool.endsInit = false;
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  pool.stops = () => promise;
+  manager.create(script, init);
+  await settle();
+  const stop = manager.stop(1);
+  pool.calls[0]?.end();
+  await settle();
+  assertEquals(manager.state(1), "INITIALISING");
+  resolve("stopped");
+  await stop;
+  assertEquals(night.states.slice(-2), ["1 INITIALISING", "1 STOPPED"]);
+});
+
+test("ProcessManager closes though a process neither ends nor answers", async () => {
+  const { pool, manager, states } = rig();
+  pool.run = () => new Promise(() => {});
+  pool.stop = () => Promise.resolve("unknown");
+  manager.create(script, init);
+  await settle();
+  const start = assertRejects(
+    () => manager.run(1, "main", { ...call, forceStart: true }),
+    ProcedureError,
+    "unrunnable in state UNKNOWN",
+  );
+  await manager.close();
+  await start;
+  assertEquals(states.slice(-2), ["1 INITIALISING", "1 UNKNOWN"]);
+  assertEquals(manager.running, 0);
+});
+
+test("ProcessManager takes a process that cannot be ended for UNKNOWN, or FAILED", async () => {
+  await using night = rig({ maxRunning: 2 });
+  const { pool, manager, states } = night;
+  pool.stops = () => Promise.reject(new Error("no permission"));
+  for (const pid of [1, 2, 3]) {
+    manager.create(script, init);
+    await settle();
+    if (pid < 3) await manager.run(pid, "main", call);
+  }
+  pool.calls.find(({ pid }) => pid === 1)?.fail(new Error("clouds"));
+  pool.calls.find(({ pid }) => pid === 2)?.end();
+  assertEquals(await manager.stop(3), "UNKNOWN");
+  await settle();
+  const last = (pid: number) =>
+    states.filter((state) => state.startsWith(`${pid} `)).at(-1);
+  assertEquals([1, 2, 3].map(last), ["1 FAILED", "2 UNKNOWN", "3 UNKNOWN"]);
+  assertEquals(manager.live, 0);
+  assert(night.warnings.some((text) => text.includes("could not be ended")));
+});
