@@ -1,6 +1,11 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { checkBoolean, checkName, checkType } from "./_arguments.ts";
+import {
+  checkBoolean,
+  checkInput,
+  checkName,
+  checkType,
+} from "./_arguments.ts";
 import type { ActivityDefinition, RunActivityCommand } from "./activity.ts";
 import {
   mergeInput,
@@ -63,13 +68,7 @@ export function checkCommand(command: RunActivityCommand): void {
     typeof value === "object" && value !== null && !Array.isArray(value);
   checkType(isObject(args), doing, "args", "an object", args);
   for (const [fn, input] of Object.entries(args)) {
-    checkType(
-      isObject(input) && Array.isArray(input.args) && isObject(input.kwargs),
-      doing,
-      `args.${fn}`,
-      "an object with 'args' and 'kwargs'",
-      input,
-    );
+    checkInput(doing, `args.${fn}`, input);
   }
 }
 

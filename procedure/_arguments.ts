@@ -217,3 +217,17 @@ export function checkLogger(action: string, value: unknown): void {
     value,
   );
 }
+
+/** Checks the arguments of a function of a script, which may come from anywhere. */
+export function checkInput(action: string, name: string, value: unknown): void {
+  const isObject = (one: unknown): one is object =>
+    typeof one === "object" && one !== null && !Array.isArray(one);
+  checkType(
+    isObject(value) && Array.isArray(Reflect.get(value, "args")) &&
+      isObject(Reflect.get(value, "kwargs")),
+    action,
+    name,
+    "an object with 'args' and 'kwargs'",
+    value,
+  );
+}

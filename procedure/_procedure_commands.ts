@@ -3,6 +3,7 @@
 import {
   checkBoolean,
   checkFiniteCount,
+  checkInput,
   checkName,
   checkOptions,
   checkType,
@@ -17,38 +18,32 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function checkInput(doing: string, name: string, input: unknown): void {
-  if (input === undefined) return;
-  const isInput = isRecord(input) && Array.isArray(input.args) &&
-    isRecord(input.kwargs);
-  checkType(isInput, doing, name, "{ args: [], kwargs: {} }", input);
-}
-
 /** Checks what a procedure is to be prepared with. */
 export function checkPrepare(command: PrepareProcessCommand): void {
-  const doing = "prepare procedure";
+  const doing = "prepare a procedure";
   checkOptions(doing, command);
   const script: unknown = command.script;
   const isScript = isRecord(script) && typeof script.type === "string" &&
     typeof script.uri === "string";
   checkType(isScript, doing, "script", "a script", script);
-  checkInput(doing, "initArgs", command.initArgs);
+  const { initArgs } = command;
+  if (initArgs !== undefined) checkInput(doing, "initArgs", initArgs);
 }
 
 /** Checks what a procedure is to be started with. */
 export function checkStart(command: StartProcessCommand): void {
-  const doing = "start procedure";
+  const doing = "start a procedure";
   checkOptions(doing, command);
   const { pid, fn = "main", args, forceStart } = command;
   checkFiniteCount(doing, "pid", pid, 1);
   checkName(doing, "fn", fn);
-  checkInput(doing, "args", args);
+  if (args !== undefined) checkInput(doing, "args", args);
   checkBoolean(doing, "forceStart", forceStart);
 }
 
 /** Checks what is to be stopped. */
 export function checkStop(command: StopProcessCommand): void {
-  const doing = "stop procedure";
+  const doing = "stop a procedure";
   checkOptions(doing, command);
   checkFiniteCount(doing, "pid", command.pid, 1);
   checkBoolean(doing, "runAbort", command.runAbort);

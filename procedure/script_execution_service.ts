@@ -6,13 +6,17 @@
  * @module
  */
 
+import { abortable } from "@longrun/tasks/cancellation";
 import type { Clock } from "@longrun/tasks/clock";
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import {
   checkChoice,
   checkFiniteCount,
+  checkFunction,
+  checkInput,
   checkOptions,
+  checkPositive,
   checkType,
 } from "./_arguments.ts";
 import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
@@ -215,15 +219,24 @@ export class ScriptExecutionService
   constructor(options: ScriptExecutionServiceOptions) {
     const doing = "create ScriptExecutionService";
     checkOptions(doing, options);
-    const { historyLimit = 10, logger = defaultLogger } = options;
+    const {
+      historyLimit = 10,
+      abortArgs = subarrayOf,
+      abortTimeout = 30_000,
+      now = Date.now,
+      logger = defaultLogger,
+    } = options;
     checkFiniteCount(doing, "historyLimit", historyLimit, 1);
+    checkFunction(doing, "abortArgs", abortArgs);
+    checkPositive(doing, "abortTimeout", abortTimeout);
+    checkFunction(doing, "now", now);
     this.bus = options.bus ?? new EventBus({ name: "procedures", logger });
     this.#pool = options.pool;
     this.#abortScript = options.abortScript;
-    this.#abortArgs = options.abortArgs ?? subarrayOf;
-    this.#abortTimeout = options.abortTimeout ?? 30_000;
+    this.#abortArgs = abortArgs;
+    this.#abortTimeout = abortTimeout;
     this.#logger = logger;
-    this.#now = options.now ?? Date.now;
+    this.#now = now;
     this.#context = plain(options.context ?? {});
     const store = options.store ?? new InMemoryProcedureStore();
     this.#records = new ProcedureRecords(store, historyLimit, logger);
@@ -347,7 +360,7 @@ export class ScriptExecutionService
    * Stops a procedure, and perhaps runs the abort script then.
    *
    * @param command The procedure, and whether the abort script runs.
-   * @param options What ends the wait; not the stop.
+   * @param options What ends the wait; not the stop, nor the abort script.
    * @returns A promise of the summaries of the procedures that the stop began:
    * that of the abort script, or none.
    * @throws {ProcedureError} `"procedure-not-found"`, `"invalid-state"`;
@@ -361,21 +374,32 @@ export class ScriptExecutionService
   ): Promise<readonly ProcedureSummary[]> {
     checkStop(command);
     const { pid, runAbort = false } = command;
+    const work = this.#stop(pid, runAbort);
+    try {
+      return await abortable(work, options.signal);
+    } catch (error) {
+      if (options.signal?.aborted) this.#reportLater(pid, work);
+      throw error;
+    }
+  }
+
+  /** Once it has begun it goes on, whoever waits for it. */
+  async #stop(
+    pid: number,
+    runAbort: boolean,
+  ): Promise<readonly ProcedureSummary[]> {
     this.#refuseEnded(pid, "stop");
-    const abort = runAbort ? await this.#planAbort(pid, options) : undefined;
+    const abort = runAbort ? await this.#planAbort(pid) : undefined;
+    this.#refuseEnded(pid, "stop");
     await this.#manager.stop(pid);
     if (abort === undefined) return [];
     try {
       const { id } = this.#create(abort.script, abort.input, true);
       await this.#waits.wait(id, ["READY"], this.#records, {
         timeout: this.#abortTimeout,
-        ...options,
       });
       return [
-        await this.#start(id, "main", procedureInput(), {
-          ...options,
-          urgent: true,
-        }),
+        await this.#start(id, "main", procedureInput(), { urgent: true }),
       ];
     } catch (error) {
       throw new ProcedureError(
@@ -388,15 +412,24 @@ export class ScriptExecutionService
     }
   }
 
+  #reportLater(pid: number, work: Promise<unknown>): void {
+    work.catch((error) =>
+      this.#logger.error(
+        `The stop of PID #${pid} has failed, and nobody waits for it: ${error}`,
+        { pid, error },
+      )
+    );
+  }
+
   async #planAbort(
     pid: number,
-    options: WaitOptions,
   ): Promise<{ script: ExecutableScript; input: ProcedureInput }> {
     try {
       const script = this.#abortScript;
       if (script === undefined) throw new Error("There is no abort script");
       const input = this.#abortArgs(this.#records.get(pid));
-      await this.#pool.check(script, options);
+      checkInput("abort", "abortArgs()", input);
+      await this.#pool.check(script);
       return { script, input };
     } catch (error) {
       throw new ProcedureError(
@@ -497,6 +530,8 @@ export class ScriptExecutionService
   }
 
   #note(pid: number, state: ProcedureState, stack: string | undefined): void {
+    // It may have been UNKNOWN for so long that it is forgotten.
+    if (!this.#records.has(pid)) return;
     const time = this.#now();
     const before = this.#records.get(pid);
     const summary = this.#records.move(pid, state, time, stack);

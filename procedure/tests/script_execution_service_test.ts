@@ -609,7 +609,7 @@ test("ScriptExecutionService checks what it is asked for", async () => {
     await assertRejects(
       () => service.prepare(command as unknown as { script: typeof observe }),
       TypeError,
-      "Cannot prepare procedure as",
+      "Cannot prepare a procedure as",
     );
   }
   for (
@@ -623,14 +623,121 @@ test("ScriptExecutionService checks what it is asked for", async () => {
     await assertRejects(
       () => service.start(command as { pid: number }),
       TypeError,
-      "Cannot start procedure as",
+      "Cannot start a procedure as",
     );
   }
   await assertRejects(() => service.start({ pid: 0.5 }), RangeError, "'pid'");
   await assertRejects(
     () => service.stop({ pid: 1, runAbort: 1 as unknown as boolean }),
     TypeError,
-    "Cannot stop procedure as 'runAbort' must be a boolean",
+    "Cannot stop a procedure as 'runAbort' must be a boolean",
   );
   assertEquals(service.summarise(), []);
+test("ScriptExecutionService lets a procedure end that it has forgotten as UNKNOWN", async () => {
+  await using night = rig({ historyLimit: 1 });
+  const { service, pool } = night;
+  await service.prepare({ script: observe });
+  await service.waitForState(1, "READY");
+  pool.stops = () => Promise.resolve("unknown");
+  await service.stop({ pid: 1 });
+  pool.stops = () => Promise.resolve("stopped");
+  await service.prepare({ script: observe });
+  assertEquals(service.summarise().map(({ id }) => id), [2]);
+  pool.crash(1, "SIGKILL at last");
+  await settle();
+  assertEquals(service.summarise().map(({ id }) => id), [2]);
+});
+
+test("ScriptExecutionService runs the abort script though nobody waits for it any more", async () => {
+  const errors: string[] = [];
+  const logger = {
+    ...defaultLogger,
+    error: (message: string) => void errors.push(message),
+  };
+  await using night = rig({ abortScript: abort, logger });
+  const { service, pool } = night;
+  const initArgs = procedureInput({ subarray_id: 1 });
+  await service.prepare({ script: observe, initArgs });
+  await service.start({ pid: 1, forceStart: true });
+  const loaded = Promise.withResolvers<void>();
+  pool.loads = () => loaded.promise;
+  const gone = new AbortController();
+  const { signal } = gone;
+  const stop = service.stop({ pid: 1, runAbort: true }, { signal });
+  await service.waitForState(1, "STOPPED");
+  gone.abort(new Error("the operator has gone"));
+  await assertRejects(() => stop, Error, "the operator has gone");
+  loaded.resolve();
+  await settle();
+  assertEquals(service.summarise([2])[0]?.state, "RUNNING");
+  assertEquals(errors, []);
+
+  pool.loads = () => Promise.reject(new Error("no such module"));
+  const again = new AbortController();
+  const failing = service.stop(
+    { pid: 2, runAbort: true },
+    { signal: again.signal },
+  );
+  again.abort(new Error("the operator has gone again"));
+  await assertRejects(() => failing, Error, "gone again");
+  await settle();
+  assertEquals(service.summarise([2])[0]?.state, "STOPPED");
+  assertEquals(errors.length, 1);
+  assert(errors[0]?.includes("its abort script failed"));
+});
+
+test("ScriptExecutionService refuses an abort of what completes while it is planned", async () => {
+  await using night = rig({ abortScript: abort });
+  const { service, pool } = night;
+  const initArgs = procedureInput({ subarray_id: 1 });
+  await service.prepare({ script: observe, initArgs });
+  await service.start({ pid: 1, forceStart: true });
+  const checked = Promise.withResolvers<void>();
+  pool.check = () => checked.promise;
+  const stop = assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "invalid-state",
+    "Cannot stop PID 1 with state COMPLETE",
+  );
+  pool.calls[0]?.end();
+  await service.waitForState(1, "COMPLETE");
+  checked.resolve();
+  await stop;
+  assertEquals(service.summarise().length, 1);
+});
+
+test("ScriptExecutionService refuses arguments that are none at the door", async () => {
+  await using night = rig({
+    abortScript: abort,
+    abortArgs: () => undefined as never,
+  });
+  const { service } = night;
+  for (const input of [null, 5, [], { args: {}, kwargs: {} }, { args: [] }]) {
+    const nonsense = input as never;
+    await assertRejects(
+      () => service.prepare({ script: observe, initArgs: nonsense }),
+      TypeError,
+      "'initArgs' must be an object with 'args' and 'kwargs'",
+    );
+    await assertRejects(
+      () => service.start({ pid: 1, args: nonsense }),
+      TypeError,
+      "'args' must be an object with 'args' and 'kwargs'",
+    );
+  }
+  assertEquals(service.summarise(), []);
+  await service.prepare({ script: observe });
+  await assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-refused",
+    "'abortArgs()' must be an object",
+  );
+  const pool = new FakePool();
+  for (const abortTimeout of [0, NaN, -1]) {
+    assertThrows(
+      () => new ScriptExecutionService({ pool, abortTimeout }),
+      RangeError,
+      "'abortTimeout' must be a positive number",
+    );
+  }
 });
