@@ -76,6 +76,9 @@ export interface ActivityServiceOptions {
   now?: () => number;
 }
 
+const isRefused = (error: unknown): boolean =>
+  error instanceof ProcedureError && error.code === "invalid-state";
+
 /** An activity that has not ended, and what is known of its procedure. */
 interface Followed {
   summary: ActivitySummary;
@@ -416,8 +419,8 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
           ),
         ),
       fail: (error) => {
-        // Somebody else has started or stopped it: the events tell.
-        if (this.#scope.aborted || !isWaiting()) return;
+        // Somebody else has started or stopped it, or does: the events tell.
+        if (this.#scope.aborted || !isWaiting() || isRefused(error)) return;
         this.#report(followed, error);
         this.#move(followed, "FAILED", this.#now());
         this.#inBackground(this.#procedures.stop({ pid })).catch((reason) =>

@@ -20,8 +20,10 @@ import {
   type ProcedureState,
   type RunActivityCommand,
   type SchedulingBlockStore,
+  ScriptExecutionService,
   TRANSITIONS,
 } from "../mod.ts";
+import { FakePool, settle } from "./_fake_pool.ts";
 import {
   FakeProcedures,
   type FakeProceduresOptions,
@@ -72,13 +74,7 @@ function setUp(
     newId: () => "sbi-1",
     now: procedures.now,
   });
-  const errors: string[] = [];
-  const logger = {
-    debug() {},
-    info() {},
-    warn() {},
-    error: (text: string) => void errors.push(text),
-  };
+  const { logger, errors } = silent();
   const store = new InMemoryProcedureStore();
   const service = new ActivityService({
     procedures,
@@ -94,6 +90,17 @@ function setUp(
     ({ topic }) => void topics.push(topic.replace(".lifecycle", "")),
   );
   return { procedures, blocks, store, service, errors, topics };
+}
+
+function silent() {
+  const errors: string[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    warn() {},
+    error: (text: string) => void errors.push(text),
+  };
+  return { logger, errors };
 }
 
 const statesOf = ({ states }: ActivitySummary): string[] =>
@@ -682,4 +689,28 @@ test("ActivityService keeps the states of activities right, whatever procedures 
     }),
     { numRuns: 300 },
   );
+});
+
+test("ActivityService takes an activity whose procedure is being stopped for STOPPED", async () => {
+  const pool = new FakePool();
+  await using procedures = new ScriptExecutionService({ pool });
+  const blocks = new InMemorySchedulingBlockStore({ definitions: [block()] });
+  const { logger, errors } = silent();
+  await using service = new ActivityService({ procedures, blocks, logger });
+  await service.run(COMMAND);
+  await service.run(COMMAND);
+  await settle();
+  const { promise, resolve } = Promise.withResolvers<"stopped">();
+  pool.stops = (pid) => pid === 2 ? promise : Promise.resolve("stopped");
+  const stop = procedures.stop({ pid: 2 });
+  pool.calls[0]?.end();
+  await procedures.waitForState(1, "COMPLETE");
+  await settle();
+  resolve("stopped");
+  await stop;
+  assertEquals(
+    service.summarise().map(({ state }) => state),
+    ["COMPLETE", "STOPPED"],
+  );
+  assertEquals(errors, []);
 });
