@@ -362,7 +362,12 @@ export class Handlers {
 
   async #updateContext(call: Call): Promise<Response> {
     const body = await this.#body<Record<string, unknown>>(call);
-    this.#settings.procedures.setContext(decodeContext(body));
+    try {
+      this.#settings.procedures.setContext(decodeContext(body));
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      throw new Problem(422, "invalid-request", error.message);
+    }
     return this.#context();
   }
 

@@ -22,6 +22,7 @@ import {
 import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
 import { StateWaits } from "./_state_waits.ts";
+import { encodeStored } from "./_stored_value.ts";
 import {
   type PrepareProcessCommand,
   type ProcedureInput,
@@ -138,6 +139,9 @@ const ANNOUNCED = {
   UNKNOWN: "procedure.lifecycle.unknown",
 } as const;
 
+/** What is added stays, and each call is given all of it. */
+const MOST_CONTEXT = 65_536;
+
 /** The one `subarray_id` of the calls of a procedure, as the original has it. */
 function subarrayOf({ calls }: ProcedureSummary): ProcedureInput {
   const ids = new Set(
@@ -170,7 +174,11 @@ function plain(context: Readonly<Record<string, unknown>>): ScriptContext {
     "a boolean",
     copy.waitForQaReady,
   );
-  return Object.freeze(copy);
+  const { length } = encodeStored(copy);
+  if (length <= MOST_CONTEXT) return Object.freeze(copy);
+  throw new RangeError(
+    `Cannot set the context of scripts as it must have at most ${MOST_CONTEXT} characters: it has ${length}`,
+  );
 }
 
 /**
@@ -276,6 +284,7 @@ export class ScriptExecutionService
    *
    * @param changes What is different: plain data.
    * @throws {TypeError} If `waitForQaReady` is not a boolean.
+   * @throws {RangeError} If all of it has more than 65,536 characters.
    * @throws {DOMException} If a value cannot be cloned.
    */
   setContext(changes: Readonly<Record<string, unknown>>): void {

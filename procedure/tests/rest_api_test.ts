@@ -421,6 +421,13 @@ test("The operator sees and changes what holds", async () => {
   for (const wrong of [{ wait_for_qa_ready: 1 }, { waitForQaReady: 1 }, []]) {
     assertEquals((await rig.ask("/context", put(wrong))).status, 422);
   }
+  rig.procedures.setContext = () => {
+    throw new RangeError("It must have at most 65536 characters");
+  };
+  const full = await rig.ask("/context", put({ notes: "" }));
+  assertEquals(full.status, 422);
+  const { detail } = await full.json();
+  assertEquals(detail, "It must have at most 65536 characters");
 });
 
 test("An override is told on the bus", async () => {

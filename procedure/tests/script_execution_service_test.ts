@@ -741,3 +741,16 @@ test("ScriptExecutionService refuses arguments that are none at the door", async
     );
   }
 });
+
+test("ScriptExecutionService bounds the context, which each call is given", async () => {
+  await using night = rig();
+  const { service } = night;
+  service.setContext({ notes: "x".repeat(40_000) });
+  assertThrows(
+    () => service.setContext({ more: "x".repeat(40_000) }),
+    RangeError,
+    "must have at most 65536 characters",
+  );
+  assertEquals(Object.keys(service.context), ["waitForQaReady", "notes"]);
+  service.setContext({ notes: "", more: "x".repeat(40_000) });
+});
