@@ -207,7 +207,7 @@ export function problemOf(error: unknown, logger: Logger): Problem {
 /** Logs; a logger that throws harms nobody. */
 export function tell(
   logger: Logger,
-  level: "debug" | "warn" | "error",
+  level: "debug" | "info" | "warn" | "error",
   sentence: string,
   details: Record<string, unknown>,
 ): void {

@@ -19,6 +19,7 @@ import {
 import { follow, isOver } from "./_activity_states.ts";
 import { checkFiniteCount, checkFunction, checkOptions } from "./_arguments.ts";
 import { MainStarter, type Startable } from "./_main_starter.ts";
+import { tell } from "./_problem.ts";
 import { writeDefinition } from "./_scheduling_block_wire.ts";
 import type {
   ActivityState,
@@ -308,7 +309,9 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
 
   #report({ summary }: Followed, error: unknown): void {
     if (this.#scope.aborted) return;
-    this.#logger.error(
+    tell(
+      this.#logger,
+      "error",
       `Activity ${summary.id} '${summary.name}' has failed: ${error}`,
       { activity: summary.id, error },
     );
@@ -487,10 +490,8 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
     try {
       write();
     } catch (error) {
-      this.#logger.error(`Could not ${what} activity ${id}: ${error}`, {
-        activity: id,
-        error,
-      });
+      const sentence = `Could not ${what} activity ${id}: ${error}`;
+      tell(this.#logger, "error", sentence, { activity: id, error });
     }
   }
 }

@@ -9,6 +9,7 @@
 import { abortable } from "@longrun/tasks/cancellation";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkFiniteCount, checkOptions } from "./_arguments.ts";
+import { tell } from "./_problem.ts";
 import { stackOf } from "./_stack.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -350,8 +351,9 @@ export class ProcessManager implements AsyncDisposable {
     this.#move(entry, "FAILED", stack);
     const ended = await this.#endProcess(entry, true);
     if (ended === "unknown") {
-      this.#logger.error(`The process of PID #${entry.pid} did not end`, {
-        pid: entry.pid,
+      const { pid } = entry;
+      tell(this.#logger, "error", `The process of PID #${pid} did not end`, {
+        pid,
       });
     }
     this.#forget(entry);
@@ -366,10 +368,8 @@ export class ProcessManager implements AsyncDisposable {
     try {
       return await this.#pool.stop(pid, force);
     } catch (error) {
-      this.#logger.error(`The process of PID #${pid} could not be ended`, {
-        pid,
-        error,
-      });
+      const what = `The process of PID #${pid} could not be ended`;
+      tell(this.#logger, "error", what, { pid, error });
       return "unknown";
     }
   }
@@ -442,7 +442,9 @@ export class ProcessManager implements AsyncDisposable {
   #move(entry: Entry, state: ProcedureState, stack?: string): void {
     const from = entry.state;
     if (!canMove(from, state)) {
-      this.#logger.warn(
+      tell(
+        this.#logger,
+        "warn",
         `PID #${entry.pid} was not moved from ${from} to ${state}`,
         { pid: entry.pid, from, to: state },
       );

@@ -20,6 +20,7 @@ import {
   checkType,
 } from "./_arguments.ts";
 import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
+import { tell } from "./_problem.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
 import { StateWaits } from "./_state_waits.ts";
 import { encodeStored } from "./_stored_value.ts";
@@ -423,7 +424,9 @@ export class ScriptExecutionService
 
   #reportLater(pid: number, work: Promise<unknown>): void {
     work.catch((error) =>
-      this.#logger.error(
+      tell(
+        this.#logger,
+        "error",
         `The stop of PID #${pid} has failed, and nobody waits for it: ${error}`,
         { pid, error },
       )
@@ -570,7 +573,9 @@ export class ScriptExecutionService
       bus.publish(topic, summary, source);
     }
     this.#waits.tell(summary);
-    if (isFinal(state)) this.#logger.info(`PID #${pid} is ${state}`, { pid });
+    if (isFinal(state)) {
+      tell(this.#logger, "info", `PID #${pid} is ${state}`, { pid });
+    }
   }
 
   #forget(): void {

@@ -11,6 +11,7 @@ import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
 import { listen } from "./_http_listener.ts";
+import { tell } from "./_problem.ts";
 import { isLoopback } from "./_rest_access.ts";
 import { ActivityService } from "./activity_service.ts";
 import { controlPage } from "./control_page.ts";
@@ -274,16 +275,20 @@ export async function serve(
   options: ServeOptions = {},
 ): Promise<ProcedureServer> {
   checkOptions("serve procedures", options);
-  const { signal, hostname = "127.0.0.1" } = options;
+  const { signal, hostname = "127.0.0.1", logger = defaultLogger } = options;
   checkExposure(hostname, options);
   signal?.throwIfAborted();
+  const report = (error: unknown): void =>
+    tell(logger, "error", `The service has not ended as it should: ${error}`, {
+      error,
+    });
   const stack = new AsyncDisposableStack();
   let parts: Awaited<ReturnType<typeof assemble>>;
   try {
     parts = await assemble(options, stack);
     signal?.throwIfAborted();
   } catch (error) {
-    await stack.disposeAsync();
+    await stack.disposeAsync().catch(report);
     throw error;
   }
   const { promise: finished, resolve, reject } = Promise.withResolvers<void>();
@@ -292,13 +297,14 @@ export async function serve(
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     if (closing === undefined) {
-      signal?.removeEventListener("abort", close);
+      signal?.removeEventListener("abort", onAbort);
       closing = stack.disposeAsync();
       closing.then(resolve, reject);
     }
     return closing;
   };
-  signal?.addEventListener("abort", close, { once: true });
+  const onAbort = (): void => void close().catch(report);
+  signal?.addEventListener("abort", onAbort, { once: true });
   const page = new URL("/ui", parts.url).href;
   return { ...parts, page, finished, close, [Symbol.asyncDispose]: close };
 }

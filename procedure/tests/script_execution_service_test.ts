@@ -633,6 +633,8 @@ test("ScriptExecutionService checks what it is asked for", async () => {
     "Cannot stop a procedure as 'runAbort' must be a boolean",
   );
   assertEquals(service.summarise(), []);
+});
+
 test("ScriptExecutionService lets a procedure end that it has forgotten as UNKNOWN", async () => {
   await using night = rig({ historyLimit: 1 });
   const { service, pool } = night;
@@ -739,6 +741,28 @@ test("ScriptExecutionService refuses arguments that are none at the door", async
       RangeError,
       "'abortTimeout' must be a positive number",
     );
+  }
+});
+
+test("ScriptExecutionService is not harmed by a logger that throws", async () => {
+  const fail = (): never => {
+    throw new Error("a logger that fails");
+  };
+  const logger = { debug: fail, info: fail, warn: fail, error: fail };
+  const { error } = console;
+  console.error = () => {};
+  try {
+    await using night = rig({ logger });
+    const { service, pool } = night;
+    pool.stops = () => Promise.resolve("unknown");
+    await service.prepare({ script: observe });
+    await service.start({ pid: 1, forceStart: true });
+    pool.calls[0]?.fail(new Error("clouds"));
+    await service.waitForState(1, "FAILED");
+    await settle();
+    assertEquals(service.live, 0);
+  } finally {
+    console.error = error;
   }
 });
 

@@ -6,8 +6,10 @@
  */
 
 import { timeout } from "@longrun/tasks/cancellation";
+import { defaultLogger } from "@longrun/tasks/logger";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { stub } from "@std/testing/mock";
 import { fileURLToPath } from "node:url";
 import { procedureInput } from "../procedure.ts";
 import { ProcedureError } from "../procedure_errors.ts";
@@ -450,4 +452,24 @@ test("Who does not read a stream, or does not finish a body, keeps no server fro
   }
   await timeout(server.close(), 30_000);
   assertEquals(server.procedures.summarise()[0]?.state, "STOPPED");
+});
+
+test("A server that ends with its signal tells what it could not tidy up", async () => {
+  const errors: string[] = [];
+  const logger = {
+    ...defaultLogger,
+    error: (message: string) => void errors.push(message),
+  };
+  const controller = new AbortController();
+  const { signal } = controller;
+  using _ = stub(
+    Deno,
+    "makeTempDir",
+    () => Promise.resolve("/nowhere/longrun"),
+  );
+  const server = await serve({ port: 0, policy, signal, logger });
+  controller.abort();
+  await assertRejects(() => server.finished, Deno.errors.NotFound);
+  assertEquals(errors.length, 1);
+  assert(errors[0]?.startsWith("The service has not ended as it should"));
 });
