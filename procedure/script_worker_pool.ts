@@ -62,9 +62,6 @@ interface Seat {
   created: Promise<unknown>;
 }
 
-/** What only the service publishes. */
-const OWN = /^(procedure|activity|request|operator|script|sb)(\.|$)/;
-
 /**
  * What a script hears of only if it asks for it: two that write a line for each
  * event would never come to an end.
@@ -210,17 +207,8 @@ export class ScriptWorkerPool implements ScriptPool {
       onSubscribe: (patterns) => this.#subscribe(seat, patterns),
       onOutput: (output) =>
         this.#bus.publish(OUTPUT, { pid, ...output }, { source }),
-      onPublish: (topic, data) => {
-        if (OWN.test(topic)) {
-          this.#logger.warn(`PID #${pid} must not publish '${topic}'`, { pid });
-          return;
-        }
-        try {
-          this.#bus.publish(topic, data, { source });
-        } catch (error) {
-          this.#logger.warn(`PID #${pid} published nonsense`, { pid, error });
-        }
-      },
+      onPublish: (topic, data) =>
+        void this.#bus.publish(topic, data, { source }),
     };
   }
 
@@ -230,18 +218,11 @@ export class ScriptWorkerPool implements ScriptPool {
     if (patterns.length === 0) return;
     const source = String(seat.pid);
     const hearsOutput = patterns.some((one) => OUTPUTS.includes(one));
-    try {
-      seat.silence = this.#bus.onEvent(patterns, (event) => {
-        if (event.source === source) return;
-        if (event.topic === OUTPUT && !hearsOutput) return;
-        seat.worker?.deliver(event);
-      });
-    } catch (error) {
-      this.#logger.warn(`PID #${seat.pid} subscribed to nonsense`, {
-        pid: seat.pid,
-        error,
-      });
-    }
+    seat.silence = this.#bus.onEvent(patterns, (event) => {
+      if (event.source === source) return;
+      if (event.topic === OUTPUT && !hearsOutput) return;
+      seat.worker?.deliver(event);
+    });
   }
 
   /**
