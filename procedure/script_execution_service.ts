@@ -223,7 +223,8 @@ export class ScriptExecutionService
    *
    * @param options The pool, and what is remembered where.
    * @throws {TypeError} If an option is of the wrong type.
-   * @throws {RangeError} If a limit is not a positive integer.
+   * @throws {RangeError} If a limit is not a positive integer, or
+   * `abortTimeout` not positive.
    */
   constructor(options: ScriptExecutionServiceOptions) {
     const doing = "create ScriptExecutionService";

@@ -10,6 +10,7 @@ import {
   ProcedureError,
   type ProcedureErrorCode,
 } from "../procedure_errors.ts";
+import { InMemoryProcedureStore } from "../procedure_store.ts";
 import { fileSystemScript } from "../script.ts";
 import {
   ScriptExecutionService,
@@ -777,4 +778,131 @@ test("ScriptExecutionService bounds the context, which each call is given", asyn
   );
   assertEquals(Object.keys(service.context), ["waitForQaReady", "notes"]);
   service.setContext({ notes: "", more: "x".repeat(40_000) });
+});
+
+test("ScriptExecutionService forgets a prepare whose signal has aborted", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  const controller = new AbortController();
+  pool.check = () => {
+    controller.abort(new Error("dawn"));
+    return Promise.resolve();
+  };
+  await assertRejects(
+    () => service.prepare({ script: observe }, controller),
+    Error,
+    "dawn",
+  );
+  assertEquals(service.summarise(), []);
+  assertEquals(pool.log, []);
+});
+
+test("ScriptExecutionService keeps what its context had, and shares nothing with it", async () => {
+  const dish = { gain: 1 };
+  await using night = rig({ context: { dish } });
+  const { service } = night;
+  service.setContext({ seeing: 1.2 });
+  service.setContext({ waitForQaReady: false });
+  dish.gain = 2;
+  assertEquals(service.context, {
+    waitForQaReady: false,
+    dish: { gain: 1 },
+    seeing: 1.2,
+  });
+  assertThrows(() => service.setContext({ run: () => {} }), DOMException);
+});
+
+test("ScriptExecutionService ends a wait for a state with its signal", async () => {
+  await using night = rig({ clock: new ManualClock() });
+  const { service, pool } = night;
+  pool.loads = () => new Promise(() => {});
+  await service.prepare({ script: observe });
+  for (const timeout of [undefined, 60_000]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const wait = service.waitForState(1, "READY", { signal, timeout });
+    await settle();
+    controller.abort(new Error("dawn"));
+    await assertRejects(() => wait, Error, "dawn");
+    await assertRejects(
+      () => service.waitForState(1, "LOADING", { signal, timeout }),
+      Error,
+      "dawn",
+    );
+  }
+});
+
+test("ScriptExecutionService goes on when its store cannot keep anything", async () => {
+  const errors: string[] = [];
+  const logger = {
+    ...defaultLogger,
+    error: (message: string) => void errors.push(message),
+  };
+  const store = new InMemoryProcedureStore();
+  const full = () => {
+    throw new Error("no room on the disk");
+  };
+  store.saveProcedure = full;
+  store.appendOutput = full;
+  store.removeProcedure = full;
+  await using night = rig({ store, logger, historyLimit: 1 });
+  const { service } = night;
+  await service.prepare({ script: observe });
+  await service.waitForState(1, "READY");
+  service.bus.publish("script.output", {
+    pid: 1,
+    stream: "stdout",
+    text: "a line",
+    dropped: 0,
+  });
+  await service.stop({ pid: 1 });
+  assertEquals(service.summarise([1])[0]?.state, "STOPPED");
+  await service.prepare({ script: observe });
+  assertEquals(service.summarise().map(({ id }) => id), [2]);
+  assertEquals([...new Set(errors)], [
+    "Could not save PID #1",
+    "Could not keep a line of PID #1",
+    "Could not remove PID #1",
+    "Could not save PID #2",
+  ]);
+});
+
+test("ScriptExecutionService keeps the output of what it knows, until it has ended", async () => {
+  const store = new InMemoryProcedureStore();
+  const night = rig({ store, historyLimit: 1 });
+  const { service } = night;
+  const write = (pid: number) =>
+    service.bus.publish("script.output", {
+      pid,
+      stream: "stdout",
+      text: "a line",
+      dropped: 0,
+    });
+  await service.prepare({ script: observe });
+  write(1);
+  write(2);
+  await service.close();
+  write(1);
+  assertEquals(store.output(1).length, 1);
+  assertEquals(store.output(2).length, 0);
+
+  await using next = rig({ store, historyLimit: 1 });
+  await next.service.prepare({ script: observe });
+  assertEquals(next.service.summarise().map(({ id }) => id), [2]);
+  assertEquals(store.procedures().map(({ summary }) => summary.id), [2]);
+  assertEquals(next.topics()[0], "removed");
+});
+
+test("ScriptExecutionService checks its options", () => {
+  for (
+    const [options, name] of [
+      [{ historyLimit: 0 }, "historyLimit"],
+      [{ abortTimeout: 0 }, "abortTimeout"],
+      [{ abortTimeout: NaN }, "abortTimeout"],
+      [{ maxRunning: 0.5 }, "maxRunning"],
+    ] as const
+  ) assertThrows(() => rig(options), RangeError, `'${name}' must be`);
+  for (const name of ["abortArgs", "now"]) {
+    assertThrows(() => rig({ [name]: 7 }), TypeError, `'${name}' must be`);
+  }
 });
