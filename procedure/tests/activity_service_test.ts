@@ -714,3 +714,97 @@ test("ActivityService takes an activity whose procedure is being stopped for STO
   );
   assertEquals(errors, []);
 });
+
+test("ActivityService takes nothing for new that it knew before", async () => {
+  const { procedures, service, store } = setUp();
+  procedures.outcomes.set(OBSERVE, { main: "hang" });
+  await service.run(COMMAND);
+  await procedures.clock.runAll();
+  const before = service.summarise();
+  assertEquals(statesOf(before[0] as ActivitySummary), [
+    "REQUESTED",
+    "PREPARED",
+    "RUNNING",
+  ]);
+  await service.close();
+  await procedures.clock.advance(1_000);
+  await using next = new ActivityService({
+    procedures,
+    blocks: new InMemorySchedulingBlockStore(),
+    store,
+    now: procedures.now,
+  });
+  assertEquals(next.summarise(), before);
+  await procedures.stop({ pid: 1 });
+  assertEquals(next.summarise()[0]?.state, "STOPPED");
+});
+
+test("ActivityService leaves an activity as it is that it was closed in the middle of", async () => {
+  const { procedures, service, store, errors } = setUp();
+  procedures.prepare = (_, { signal } = {}) =>
+    new Promise((_, reject) =>
+      signal?.addEventListener("abort", () => reject(signal.reason))
+    );
+  const running = assertRejects(() => service.run(COMMAND), ProcedureError);
+  while (service.summarise().length === 0) await Promise.resolve();
+  await service.close();
+  await running;
+  assertEquals(store.activities()[0]?.state, "REQUESTED");
+  assertEquals(errors, []);
+});
+
+test("ActivityService tells of a procedure that was refused when nobody waited any more", async () => {
+  const { procedures, service, errors } = setUp();
+  const { promise, reject } = Promise.withResolvers<never>();
+  procedures.prepare = () => promise;
+  const controller = new AbortController();
+  const running = service.run(COMMAND, controller);
+  while (service.summarise().length === 0) await Promise.resolve();
+  controller.abort(new Error("dawn"));
+  await assertRejects(() => running, Error, "dawn");
+  reject(new Error("no room"));
+  await settle();
+  assertEquals(service.summarise()[0]?.state, "FAILED");
+  assertEquals(errors, ["Activity 1 'observe' has failed: Error: no room"]);
+  await service.close();
+});
+
+test("ActivityService tells once that what is only prepared is ready", async () => {
+  const { procedures, service, topics } = setUp();
+  await service.run({ ...COMMAND, prepareOnly: true });
+  await procedures.clock.runAll();
+  for (let count = 0; count < 2; count++) {
+    await procedures.start({ pid: 1, fn: "focus" });
+    await procedures.clock.runAll();
+  }
+  const [summary] = service.summarise() as [ActivitySummary];
+  assertEquals(statesOf(summary).slice(1), [
+    "PREPARED",
+    "RUNNING",
+    "PREPARED",
+    "RUNNING",
+    "PREPARED",
+  ]);
+  assertEquals(topics.filter((topic) => topic === "sb.started").length, 1);
+  assertEquals(
+    topics.filter((topic) => topic === "activity.running").length,
+    2,
+  );
+  await service.close();
+});
+
+test("ActivityService leaves a procedure alone that somebody else has started", async () => {
+  const { procedures, service, errors } = setUp();
+  procedures.outcomes.set(OBSERVE, { main: "hang" });
+  const { start } = procedures;
+  procedures.start = async (command, options) => {
+    await start.call(procedures, command, options);
+    throw new ProcedureError("invalid-state", "PID #1 unrunnable");
+  };
+  await service.run(COMMAND);
+  await procedures.clock.runAll();
+  assertEquals(service.summarise()[0]?.state, "RUNNING");
+  assertEquals(errors, []);
+  assertEquals(procedures.stops, []);
+  await service.close();
+});
