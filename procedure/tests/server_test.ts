@@ -11,6 +11,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { stub } from "@std/testing/mock";
 import { fileURLToPath } from "node:url";
+import { CountingController } from "../../tests/_listeners.ts";
 import { procedureInput } from "../procedure.ts";
 import { ProcedureError } from "../procedure_errors.ts";
 import {
@@ -28,7 +29,7 @@ import {
 } from "../script.ts";
 import type { LoadScriptOptions } from "../script_loader.ts";
 import { type ProcedureServer, serve, type ServeOptions } from "../server.ts";
-import { eventually, isAlive, pause } from "./_eventually.ts";
+import { eventually, isAlive, namesIn, pause } from "./_eventually.ts";
 import { GitRepository, TemporaryFolder } from "./_git_repository.ts";
 
 const scripts = new URL("scripts/", import.meta.url);
@@ -472,4 +473,66 @@ test("A server that ends with its signal tells what it could not tidy up", async
   await assertRejects(() => server.finished, Deno.errors.NotFound);
   assertEquals(errors.length, 1);
   assert(errors[0]?.startsWith("The service has not ended as it should"));
+});
+
+test("A server answers what is asked on its bus", async () => {
+  await using night = await start();
+  const { bus } = night.server.procedures;
+  const created = await bus.request(
+    "request.procedure.create",
+    { script: script("success") },
+    "procedure.reply.created",
+  );
+  assertEquals(created.id, 1);
+  const procedures = await bus.request(
+    "request.procedure.list",
+    {},
+    "procedure.pool.list",
+  );
+  assertEquals(procedures.map(({ id }) => id), [1]);
+  const activities = await bus.request(
+    "request.activity.list",
+    {},
+    "activity.pool.list",
+  );
+  assertEquals(activities, []);
+});
+
+test("A server that cannot begin leaves nothing behind", async () => {
+  await using folder = new TemporaryFolder();
+  await using temporary = new TemporaryFolder();
+  const database = folder.at("procedures.sqlite");
+  const before = Deno.env.get("TMPDIR");
+  Deno.env.set("TMPDIR", temporary.path);
+  try {
+    await using night = await start();
+    assertEquals(namesIn(temporary.path).length, 1);
+    const port = Number(new URL(night.server.url).port);
+    await assertRejects(
+      () => serve({ port, database }),
+      Deno.errors.AddrInUse,
+    );
+    const controller = new AbortController();
+    const { signal } = controller;
+    const late = serve({ port: 0, database, signal });
+    controller.abort(new Error("dawn"));
+    await assertRejects(() => late, Error, "dawn");
+    await assertRejects(() => serve({ port, signal }), Error, "dawn");
+    assertEquals(namesIn(temporary.path).length, 1);
+    await using _next = await start({ database });
+  } finally {
+    if (before === undefined) Deno.env.delete("TMPDIR");
+    else Deno.env.set("TMPDIR", before);
+  }
+  assertEquals(namesIn(temporary.path), []);
+});
+
+test("A server that has ended listens to its signal no more", async () => {
+  const controller = new CountingController();
+  const server = await serve({ port: 0, signal: controller.signal });
+  assertEquals(controller.listeners, 1);
+  assertEquals(server.close(), server.close());
+  await server.close();
+  await server.finished;
+  assertEquals(controller.listeners, 0);
 });
