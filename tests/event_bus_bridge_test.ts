@@ -261,12 +261,28 @@ test("bridge reports an event that cannot be copied, and makes an error of such 
       "error A bridge of bus 'a' could not send an event of 'x': DataCloneError",
     ),
   );
+  const asked: unknown[] = [];
+  b.onEvent("ask", ({ data }) => asked.push(data));
+  a.publish("ask", { secret }, { requestId: "7" });
+  assertEquals(asked, []);
   b.respond("get", "got", () => secret);
   await assertRejects(
     () => a.request("get", 0, "got"),
     BusReplyError,
     "DataCloneError",
   );
+});
+
+test("bridge lets go of a port of Node when it ends", () => {
+  const listeners = new Set<(message: unknown) => void>();
+  const bridging = bridge(new EventBus(), {
+    postMessage() {},
+    on: (_, listener) => listeners.add(listener),
+    off: (_, listener) => listeners.delete(listener),
+  });
+  assertEquals(listeners.size, 1);
+  bridging.close();
+  assertEquals(listeners.size, 0);
 });
 
 test("bridge survives a port that always throws", async () => {

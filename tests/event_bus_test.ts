@@ -167,6 +167,19 @@ test("EventBus calls a callback from the next event on and not after its end", (
   assertEquals(bus.subscribers, 4);
 });
 
+test("EventBus tells a callback nothing that was published before it came", () => {
+  const bus = new EventBus();
+  const calls: unknown[] = [];
+  bus.onEvent("a", () => {
+    bus.publish("b", 1);
+    bus.onEvent("b", ({ data }) => calls.push(data));
+    bus.publish("b", 2);
+  });
+  bus.onEvent("b", () => {});
+  bus.publish("a", 0);
+  assertEquals(calls, [2]);
+});
+
 test("EventBus reports a callback that throws or rejects, and goes on", async () => {
   const logger = new RecordingLogger();
   const bus = new EventBus({ name: "night", logger });
@@ -232,6 +245,18 @@ test("EventBus ends subscriptions and callbacks with their signals", async () =>
   bus.onEvent("*", ({ data }) => calls.push(data), { signal });
   bus.publish("a", 3);
   assertEquals(calls, [1]);
+});
+
+test("EventBus holds no signal of a callback that has ended", () => {
+  const bus = new EventBus();
+  for (const how of ["callback", "bus"]) {
+    const controller = new CountingController();
+    const end = bus.onEvent("a", () => {}, controller);
+    assertEquals(controller.listeners, 1);
+    if (how === "callback") end();
+    else bus.close();
+    assertEquals(controller.listeners, 0);
+  }
 });
 
 test("EventBus that is closed ends its subscriptions after what they have, and publishes nothing", async () => {
