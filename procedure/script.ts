@@ -6,7 +6,7 @@
  * @module
  */
 
-import { checkType } from "./_arguments.ts";
+import { checkOptions, checkType } from "./_arguments.ts";
 
 /** Where in a repository a script is. */
 export interface GitArgs {
@@ -120,6 +120,7 @@ export function fileSystemScript(uri: string): FileSystemScript {
  */
 export function gitScript(uri: string, options: GitScriptOptions): GitScript {
   checkPrefix("GitScript", "git://", uri);
+  checkOptions("create GitScript", options);
   const { createEnv = false, repo, branch, commit } = options;
   checkType(
     typeof repo === "string" && repo !== "",
