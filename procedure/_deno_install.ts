@@ -66,10 +66,18 @@ const NO_CONFIG = "--no-config";
 /** What a command of Deno is told of the configuration in a folder. */
 async function configFlags(folder: string): Promise<string[]> {
   const config = await configIn(folder);
-  if (config !== undefined) return [`--config=${config}`];
-  // It is found without being told, and only then.
-  if (await isFile(join(folder, "package.json"))) return [];
-  return [NO_CONFIG];
+  return [config === undefined ? NO_CONFIG : `--config=${config}`];
+}
+
+/**
+ * Makes a configuration for a `package.json` that is alone. Deno looks for one
+ * from the program that it runs, which is elsewhere, and can only be told of
+ * its own.
+ */
+async function completeConfig(folder: string): Promise<void> {
+  if (await configIn(folder) !== undefined) return;
+  if (!await isFile(join(folder, "package.json"))) return;
+  await Deno.writeTextFile(join(folder, "deno.json"), "{}\n");
 }
 
 /** The flags that every command of Deno needs that sees such a folder. */
@@ -119,6 +127,7 @@ export async function denoInstall(
 ): Promise<void> {
   const { folder, denoDir, signal } = target;
   const { deno } = options;
+  await completeConfig(folder);
   const flags = await folderFlags(folder);
   if (flags.includes(NO_CONFIG)) return;
   const lock = lockIn(folder);

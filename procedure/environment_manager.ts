@@ -152,8 +152,9 @@ export interface EnvironmentInfo {
  * runs there: with a `deno.lock` as `--frozen`, so that nothing but what the
  * lock says comes in; without one the lock is written, and holds for as long as
  * the environment is kept. Without a `deno.json`, `deno.jsonc` or
- * `package.json` there is nothing to install. Nothing of what is downloaded
- * runs, whatever the repository allows.
+ * `package.json` there is nothing to install; beside a `package.json` alone an
+ * empty `deno.json` is written, which Deno can be told of. Nothing of what is
+ * downloaded runs, whatever the repository allows.
  *
  * It is built in a folder that is renamed when it is whole. Those who ask for it
  * meanwhile, in any process that shares the directory, wait for the same build,

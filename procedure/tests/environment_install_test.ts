@@ -90,7 +90,7 @@ test("EnvironmentManager installs what package.json names", async () => {
       "a.ts": SCRIPT,
       "package.json": '{ "dependencies": { "tiny": "^1.0.0" } }',
     });
-    assertEquals(environment.configPath, undefined);
+    assertEquals(environment.configPath, `${environment.directory}/deno.json`);
     assert(namesIn(environment.directory).includes("node_modules"));
     assertEquals(await run(environment, "a.ts"), "42");
   });
