@@ -280,3 +280,30 @@ test("ProcessManager takes a process that cannot be ended for UNKNOWN, or FAILED
   assertEquals(manager.live, 0);
   assert(night.warnings.some((text) => text.includes("could not be ended")));
 });
+
+test("ProcessManager has what runs as long as it runs, and no longer", async () => {
+  await using night = rig({ maxRunning: 3 });
+  const { manager, pool } = night;
+  pool.endsInit = false;
+  for (let pid = 1; pid <= 3; pid++) {
+    manager.create(script, init);
+    await settle();
+    assertEquals(manager.hasRunning(), false);
+    pool.calls[0]?.end();
+    await manager.run(pid, "main", { ...call, forceStart: true });
+    assertEquals([manager.hasRunning(), manager.running], [true, 1]);
+    assertEquals(manager.live, 1);
+    if (pid === 1) await manager.stop(pid);
+    else if (pid === 2) pool.calls[0]?.end();
+    else pool.calls[0]?.fail(new Error("no guide star"));
+    await settle();
+    assertEquals([manager.hasRunning(), manager.running], [false, 0]);
+    assertEquals([manager.live, pool.size], [0, 0]);
+    assertEquals(manager.state(pid), undefined);
+    await assertRejects(() => manager.stop(pid), ProcedureError, "not found");
+  }
+  assertEquals(
+    night.states.filter((state) => /STOPPED|COMPLETE|FAILED/.test(state)),
+    ["1 STOPPED", "2 COMPLETE", "3 FAILED"],
+  );
+});

@@ -341,7 +341,7 @@ test("ScriptWorkerPool runs a script in its environment, and lets go of it", asy
   const { url } = await place.repository({
     "deno.json": '{ "imports": { "scope": "./lib/scope.js" } }',
     "lib/scope.js": 'export const SCOPE = "sky";',
-    "50% done.js": `import { SCOPE } from "scope";
+    "50%25 done.js": `import { SCOPE } from "scope";
       export function main({ publish }) {
         publish("user.found", [SCOPE, Deno.env.get("DENO_DIR")]);
       }`,
@@ -349,7 +349,7 @@ test("ScriptWorkerPool runs a script in its environment, and lets go of it", asy
   const git = place.git();
   const environments = place.environments(git);
   const pool = place.pool({ git, environments }, { env: ["DENO_DIR"] });
-  const script = gitScript("git://50% done.js", { repo: url, createEnv: true });
+  const script = gitScript("git://50%25 done.js", { repo: url, createEnv: true });
   await place.create(pool, 1, script);
   assertEquals(place.states, ["IDLE", "PREP_ENV", "IDLE", "LOADING", "IDLE"]);
   await main(pool, 1);
