@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import { ProcedureClientError } from "./_client_error.ts";
+import { milliseconds } from "./_procedure_json.ts";
 import type {
   ActivityState,
   ActivitySummary,
@@ -65,9 +66,8 @@ function text(value: unknown, what: string): string {
   throw bad(what, value);
 }
 
-/** Seconds since the epoch in milliseconds. */
-const milliseconds = (value: unknown, what: string): number =>
-  number(value, what) * 1000;
+const time = (value: unknown, what: string): number =>
+  milliseconds(number(value, what));
 
 function readInput(value: unknown): ProcedureInput {
   const { args, kwargs } = record(value ?? {}, "a call");
@@ -124,7 +124,7 @@ function readCalls(summary: Wire): readonly ArgCapture[] {
     return Object.freeze({
       fn: text(call.fn, "fn"),
       input: readInput(call),
-      time: milliseconds(call.time, "the time of a call"),
+      time: time(call.time, "the time of a call"),
     });
   });
 }
@@ -153,9 +153,9 @@ export function readProcedure(value: unknown): RemoteProcedure {
     history: Object.freeze({
       states: Object.freeze(
         list(history.process_states, "process_states").map((each) => {
-          const [state, time] = list(each, "a state");
+          const [state, since] = list(each, "a state");
           return Object.freeze(
-            [readState(state), milliseconds(time, "the time of a state")],
+            [readState(state), time(since, "the time of a state")],
           ) as readonly [ProcedureState, number];
         }),
       ),
@@ -186,10 +186,10 @@ export function readActivity(value: unknown): RemoteActivity {
     state: text(wire.state, "state") as ActivityState,
     states: Object.freeze(
       list(wire.activity_states ?? [], "activity_states").map((each) => {
-        const [state, time] = list(each, "a state");
+        const [state, since] = list(each, "a state");
         return Object.freeze([
           text(state, "a state"),
-          milliseconds(time, "the time of a state"),
+          time(since, "the time of a state"),
         ]) as readonly [ActivityState, number];
       }),
     ),
@@ -223,7 +223,7 @@ export function readOutput(value: unknown, pid: number): OutputPage {
       text: text(line.text, "text"),
       dropped: number(line.dropped ?? 0, "dropped"),
       line: number(line.line, "line"),
-      time: milliseconds(line.time, "the time of a line"),
+      time: time(line.time, "the time of a line"),
     }, each);
   });
   return keep({ lines, next: number(wire.next, "next") }, value);
@@ -288,13 +288,13 @@ export function readEvent(id: string, line: string): RemoteEvent | undefined {
     return undefined;
   }
   if (typeof wire !== "object" || wire === null) return undefined;
-  const { topic, msg_src: source, time, ...data } = wire as Wire;
+  const { topic, msg_src: source, time: at, ...data } = wire as Wire;
   if (typeof topic !== "string") return undefined;
   return keep({
     id,
     topic,
     source: String(source ?? ""),
-    time: typeof time === "number" ? time * 1000 : NaN,
+    time: typeof at === "number" ? milliseconds(at) : NaN,
     data: Object.freeze(data),
   }, wire);
 }

@@ -150,7 +150,7 @@ export function decodeInput(
 }
 
 /** The arguments of several functions as they travel. */
-export function encodeInputs(
+function encodeInputs(
   inputs: Readonly<Record<string, ProcedureInput>>,
 ): Record<string, CallJson> {
   return Object.fromEntries(
@@ -159,7 +159,7 @@ export function encodeInputs(
 }
 
 /** The arguments of several functions that have travelled. */
-export function decodeInputs(
+function decodeInputs(
   json: ScriptArgsJson | null | undefined,
 ): Record<string, ProcedureInput> {
   return Object.fromEntries(
@@ -198,28 +198,6 @@ export function encodeProcedure(
   };
 }
 
-/** The procedure that has travelled, checked already. */
-export function decodeProcedure(json: ProcedureJson): ProcedureSummary {
-  const { id, script, calls, history, state } = json;
-  return {
-    id,
-    script: decodeScript(script),
-    calls: calls.map(({ fn, args, kwargs, time }) => ({
-      fn,
-      input: procedureInput(kwargs, args),
-      time: milliseconds(time),
-    })),
-    history: {
-      states: history.process_states.map(([name, s]) => [
-        name,
-        milliseconds(s),
-      ]),
-      stacktrace: history.stacktrace,
-    },
-    state,
-  };
-}
-
 /**
  * An activity as it travels.
  *
@@ -242,21 +220,6 @@ export function encodeActivity(
     state,
     sbi_id: sbiId,
     uri: `${root}/activities/${id}`,
-  };
-}
-
-/** The activity that has travelled, checked already. */
-export function decodeActivity(json: ActivityJson): ActivitySummary {
-  return {
-    id: json.id,
-    procedureId: json.procedure_id,
-    sbdId: json.sbd_id,
-    sbiId: json.sbi_id,
-    name: json.activity_name,
-    prepareOnly: json.prepare_only,
-    scriptArgs: decodeInputs(json.script_args),
-    state: json.state,
-    states: json.activity_states.map(([name, s]) => [name, milliseconds(s)]),
   };
 }
 
