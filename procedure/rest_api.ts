@@ -70,11 +70,26 @@ const PAGE_POLICY = "default-src 'self'; frame-ancestors 'none'; " +
  * may prepare procedures may execute programs.
  *
  * @example Usage
- * ```ts ignore
- * import { RestApi } from "@longrun/procedure";
+ * ```ts
+ * import {
+ *   type ProcedureBus,
+ *   RestApi,
+ *   ScriptExecutionService,
+ *   ScriptWorkerPool,
+ * } from "@longrun/procedure";
+ * import { EventBus } from "@longrun/tasks/event-bus";
+ * import { assertEquals } from "@std/assert";
  *
+ * const bus: ProcedureBus = new EventBus();
+ * const pool = new ScriptWorkerPool({ bus });
+ * await using procedures = new ScriptExecutionService({ bus, pool });
  * await using api = new RestApi({ procedures });
- * Deno.serve({ hostname: "127.0.0.1", port: 5000 }, api.fetch);
+ * await using server = Deno.serve(
+ *   { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+ *   api.fetch,
+ * );
+ * const url = `http://127.0.0.1:${server.addr.port}/api/v1/procedures`;
+ * assertEquals(await (await fetch(url)).json(), []);
  * ```
  */
 export class RestApi implements AsyncDisposable {
