@@ -75,13 +75,6 @@ export function checkFiniteCount(
   refuseNumber(action, name, `an integer of at least ${least}`, value);
 }
 
-/** Checks a port. */
-export function checkPort(action: string, name: string, value: unknown): void {
-  const port = value as number;
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return;
-  refuseNumber(action, name, "an integer from 1 to 65535", value);
-}
-
 /** Checks a text. */
 export function checkString(
   action: string,

@@ -216,6 +216,6 @@ export function parseCommandLine(given: readonly string[]): CommandLine {
 }
 
 /** How a command is called, in a line. */
-export function usageOf({ path, usage }: CommandSpec): string {
+function usageOf({ path, usage }: CommandSpec): string {
   return `longrun ${path.join(" ")} ${usage}`.trimEnd();
 }

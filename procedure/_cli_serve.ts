@@ -160,7 +160,7 @@ async function tokensOf(
 }
 
 /** What the command line and the file of `--config` ask for. */
-export async function serveOptionsOf(
+async function serveOptionsOf(
   session: Session,
   token: string | undefined,
 ): Promise<ServeRequest> {

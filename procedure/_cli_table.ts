@@ -3,7 +3,7 @@
 import { type Color, harmless, type Terminal } from "./_cli_terminal.ts";
 
 /** The colour of a state. */
-export function colorOf(state: string): Color {
+function colorOf(state: string): Color {
   switch (state) {
     case "COMPLETE":
       return "green";

@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 /** How deep a value may be. */
-export const MOST_DEPTH = 100;
+const MOST_DEPTH = 100;
 
 /** How many values are shown of one. */
 const MOST_VALUES = 100_000;

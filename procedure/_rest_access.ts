@@ -11,7 +11,7 @@ import { Problem } from "./_problem.ts";
 export type AccessScope = "view" | "run" | "stop";
 
 /** All scopes. */
-export const ACCESS_SCOPES: readonly AccessScope[] = ["view", "run", "stop"];
+const ACCESS_SCOPES: readonly AccessScope[] = ["view", "run", "stop"];
 
 /** A secret, and what may be done by whoever has it. */
 export interface AccessToken {

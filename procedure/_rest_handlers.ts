@@ -70,7 +70,7 @@ interface ProcedureUpdateJson {
 }
 
 /** An answer in JSON. */
-export function jsonResponse(
+function jsonResponse(
   body: unknown,
   status: number = 200,
   headers: Record<string, string> = {},

@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 /** The modules that run in the process of a script. */
-export const CHILD_MODULES = [
+const CHILD_MODULES = [
   "_script_child.ts",
   "_script_runner.ts",
   "_script_messages.ts",
@@ -24,7 +24,7 @@ function inFolder(folder: string): ChildSources {
 }
 
 /** The path of a `file:` address. */
-export function pathOf(url: URL): string {
+function pathOf(url: URL): string {
   const path = decodeURIComponent(url.pathname);
   return Deno.build.os === "windows"
     ? path.replace(/^\/(?=[a-zA-Z]:)/, "").replaceAll("/", "\\")

@@ -379,7 +379,7 @@ export function describe(event) {
  * @param {WireEvent} event
  * @returns {number | null}
  */
-export function procedureOf(event) {
+function procedureOf(event) {
   if (event.topic.startsWith("activity.")) {
     return idOf(record(event.result).procedure_id);
   }
