@@ -32,8 +32,11 @@ import {
   GitRepository,
   TemporaryFolder,
 } from "./_git_repository.ts";
+import { loadersOf, type Sources } from "./_loaders.ts";
 
 const CONTEXT = { waitForQaReady: true };
+
+type PoolOptions = Partial<ScriptWorkerPoolOptions> & Sources;
 
 /** A pool whose scripts are in a folder, and in a repository beside it. */
 class Place implements AsyncDisposable {
@@ -81,17 +84,18 @@ class Place implements AsyncDisposable {
   }
 
   pool(
-    options: Partial<ScriptWorkerPoolOptions> = {},
+    { git, environments, ...options }: PoolOptions = {},
     grants: ScriptGrants = {},
   ): ScriptWorkerPool {
     const { path } = this.folder;
+    const policy = {
+      roots: [{ path, grants }],
+      repositories: [{ url: `file://${path}/*`, grants }],
+    };
     return this.#stack.use(
       new ScriptWorkerPool({
         bus: this.bus,
-        policy: {
-          roots: [{ path, grants }],
-          repositories: [{ url: `file://${path}/*`, grants }],
-        },
+        loaders: loadersOf(policy, { git, environments }),
         logger: {
           ...defaultLogger,
           warn: (message) => void this.warnings.push(message),
@@ -349,7 +353,10 @@ test("ScriptWorkerPool runs a script in its environment, and lets go of it", asy
   const git = place.git();
   const environments = place.environments(git);
   const pool = place.pool({ git, environments }, { env: ["DENO_DIR"] });
-  const script = gitScript("git://50%25 done.js", { repo: url, createEnv: true });
+  const script = gitScript("git://50%25 done.js", {
+    repo: url,
+    createEnv: true,
+  });
   await place.create(pool, 1, script);
   assertEquals(place.states, ["IDLE", "PREP_ENV", "IDLE", "LOADING", "IDLE"]);
   await main(pool, 1);

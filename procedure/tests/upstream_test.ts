@@ -20,6 +20,7 @@ import {
   gitScript,
 } from "../script.ts";
 import { ScriptExecutionService } from "../script_execution_service.ts";
+import type { ScriptPolicy } from "../script_policy.ts";
 import {
   ScriptWorkerPool,
   type ScriptWorkerPoolOptions,
@@ -27,9 +28,15 @@ import {
 import { serve } from "../server.ts";
 import { eventually, isAlive, pause } from "./_eventually.ts";
 import { GitRepository, TemporaryFolder } from "./_git_repository.ts";
+import { loadersOf, type Sources } from "./_loaders.ts";
 import { NpmRegistry } from "./_npm_registry.ts";
 
 const LIMIT = { timeout: 60_000 };
+
+type NightOptions =
+  & Partial<ScriptWorkerPoolOptions>
+  & Sources
+  & { policy?: ScriptPolicy };
 
 /** A service, and a folder of scripts that it may execute. */
 class Night implements AsyncDisposable {
@@ -37,12 +44,18 @@ class Night implements AsyncDisposable {
   readonly events: BusEvent[] = [];
   readonly service: ScriptExecutionService;
 
-  constructor(options: Partial<ScriptWorkerPoolOptions> = {}) {
+  constructor(
+    { git, environments, policy = {}, ...options }: NightOptions = {},
+  ) {
     const { path } = this.folder;
     const bus: ProcedureBus = new EventBus({ name: "service" });
     bus.onEvent("*", (event) => this.events.push(event));
-    const policy = { roots: [{ path }] };
-    const pool = new ScriptWorkerPool({ bus, policy, ...options });
+    const allowed = { roots: [{ path }], ...policy };
+    const pool = new ScriptWorkerPool({
+      bus,
+      loaders: loadersOf(allowed, { git, environments }),
+      ...options,
+    });
     this.service = new ScriptExecutionService({ bus, pool });
   }
 
