@@ -6,24 +6,40 @@ const MOST_DEPTH = 100;
 /** How many values are shown of one. */
 const MOST_VALUES = 100_000;
 
+/** How many characters of one: the same text can be in it many times. */
+const MOST_CHARACTERS = 8 * 1024 * 1024;
+
+/** Larger ones take seconds to be written down. */
+const MOST_BITS = 4096;
+
 class Converter {
   readonly #above: Set<object> = new Set();
   #left: number = MOST_VALUES;
+  #characters: number = MOST_CHARACTERS;
 
   convert(value: unknown): unknown {
     switch (typeof value) {
       case "string":
+        return this.#text(value);
       case "boolean":
         return value;
       case "number":
         return Number.isFinite(value) ? value : null;
       case "bigint":
-        return String(value);
+        return BigInt.asIntN(MOST_BITS, value) === value
+          ? String(value)
+          : "[bigint]";
       case "object":
         return value === null ? null : this.#object(value);
       default:
         return null;
     }
+  }
+
+  #text(value: string): string {
+    if (value.length > this.#characters) return "[…]";
+    this.#characters -= value.length;
+    return value;
   }
 
   #object(value: object): unknown {
@@ -46,7 +62,10 @@ class Converter {
     }
     if (value instanceof Error) {
       const { name, message, cause } = value;
-      const shown = { name: this.convert(name), message: String(message) };
+      const shown = {
+        name: this.convert(name),
+        message: this.#text(String(message)),
+      };
       return cause === undefined
         ? shown
         : { ...shown, cause: this.convert(cause) };
@@ -62,6 +81,8 @@ class Converter {
     const pairs: [string, unknown][] = [];
     for (const name of Object.keys(value)) {
       if (this.#left-- <= 0) break;
+      this.#characters -= name.length;
+      if (this.#characters < 0) break;
       const member: unknown = Reflect.get(value, name);
       if (member === undefined || typeof member === "function") continue;
       pairs.push([name, this.convert(member)]);
