@@ -103,6 +103,8 @@ export const INCOMING_LIMIT = 1_000;
 export const FRAME_LIMIT = 4 * 1_024 * 1_024;
 /** An event of a script, and a log line, has at most so many bytes. */
 export const EVENT_LIMIT = 1_024 * 1_024;
+/** So many patterns a script may have subscribed to. */
+export const PATTERNS_LIMIT = 1_000;
 /** Topics that belong to the service. */
 const RESERVED =
   /^(procedure|activity|request|operator|script|sb|stream)(\.|$)/;
@@ -119,6 +121,12 @@ export function isScriptTopic(topic: unknown): topic is string {
 export function isPattern(pattern: unknown): pattern is string {
   return typeof pattern === "string" && pattern.length <= 1_000 &&
     PATTERN.test(pattern);
+}
+
+/** Whether a script may subscribe to all of these. */
+export function arePatterns(patterns: unknown): patterns is string[] {
+  return Array.isArray(patterns) && patterns.length <= PATTERNS_LIMIT &&
+    patterns.every(isPattern);
 }
 
 const JSON_FRAME = 0;

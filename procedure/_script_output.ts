@@ -46,6 +46,12 @@ export const OUTPUT_LIMITS: Required<OutputLimits> = {
   eventsPerSecond: 2_000,
 };
 
+/**
+ * For so many milliseconds of a second the service is busy with what a script
+ * writes and publishes: a few bytes can be lines, or values, without number.
+ */
+export const EFFORT = { perSecond: 250, burst: 100 } as const;
+
 /** So much a second, and so much at once. */
 export class Budget {
   readonly #rate: number;

@@ -1,7 +1,12 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { Clock } from "@longrun/tasks/clock";
-import { Budget, LineSplitter, type OutputLimits } from "./_script_output.ts";
+import {
+  Budget,
+  EFFORT,
+  LineSplitter,
+  type OutputLimits,
+} from "./_script_output.ts";
 import type { ScriptOutput } from "./procedure_topics.ts";
 
 /** What a script wrote, without the number of its procedure. */
@@ -46,6 +51,8 @@ export class Pauses {
 /** Reads what the process of a script writes, within bounds. */
 export class Pipes {
   readonly lastErrors: string[] = [];
+  /** The time that the service has for what the script says. */
+  readonly effort: Budget;
   readonly #process: Deno.ChildProcess;
   readonly #marker: string;
   readonly #limits: Required<OutputLimits>;
@@ -74,6 +81,11 @@ export class Pipes {
     this.#clock = clock;
     this.#onOutput = onOutput;
     this.#pauses = new Pauses(clock);
+    this.effort = new Budget(
+      EFFORT.perSecond,
+      EFFORT.burst,
+      () => clock.now(),
+    );
     this.#lines = new Budget(
       limits.linesPerSecond,
       limits.burst,
@@ -175,8 +187,12 @@ export class Pipes {
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
+        const began = this.#clock.now();
         splitter.push(value);
-        await this.#pauses.wait(budget.spend(value.length));
+        const effort = this.#clock.now() - began;
+        await this.#pauses.wait(
+          Math.max(budget.spend(value.length), this.effort.spend(effort)),
+        );
       }
     } catch {
       // A pipe that breaks has ended.

@@ -14,6 +14,7 @@ import {
   isPattern,
   isScriptTopic,
   OUTGOING_LIMIT,
+  PATTERNS_LIMIT,
   type RunnerSetup,
   type ToRunner,
 } from "./_script_messages.ts";
@@ -27,8 +28,6 @@ const dataOf = getOwnPropertyDescriptor(MessageEvent.prototype, "data")?.get;
 const { inspect } = Deno;
 const { freeze } = Object;
 
-/** So many subscriptions may be open. */
-const SUBSCRIPTIONS = 1_000;
 /** A log line has at most so many characters. */
 const LOG_LENGTH = 65_536;
 /** So many functions of a module are told. */
@@ -164,9 +163,13 @@ class Runner {
         throw new TypeError(`Cannot subscribe as '${each}' is no pattern`);
       }
     }
-    if (this.#subscriptions.size >= SUBSCRIPTIONS) {
+    let count = Math.max(patterns.length, 1);
+    for (const one of this.#subscriptions) {
+      count += Math.max(one.patterns.length, 1);
+    }
+    if (count > PATTERNS_LIMIT) {
       throw new RangeError(
-        `Cannot subscribe as there are ${SUBSCRIPTIONS} subscriptions already`,
+        `Cannot subscribe as there would be more than ${PATTERNS_LIMIT} patterns`,
       );
     }
     const subscription = new Subscription(patterns, (left) => {

@@ -16,12 +16,12 @@ import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkName, checkString } from "./_arguments.ts";
 import {
+  arePatterns,
   type Cloner,
   decodeFrame,
   encodeFrame,
   FRAME_LIMIT,
   type FromRunner,
-  isPattern,
   isScriptTopic,
   readFrames,
 } from "./_script_messages.ts";
@@ -298,6 +298,7 @@ export class ScriptWorker implements AsyncDisposable {
           this.#connection.read(bytes).catch(() => null),
       };
       for await (const frame of readFrames(reader)) {
+        const began = this.#clock.now();
         const message = decodeFrame(frame, CLONER);
         const isEvent = await this.#take(message as FromRunner);
         if (!isEvent) continue;
@@ -305,6 +306,7 @@ export class ScriptWorker implements AsyncDisposable {
           Math.max(
             this.#events.spend(1),
             this.#bytes.spend(frame.body.length),
+            this.#pipes.effort.spend(this.#clock.now() - began),
           ),
         );
         this.#acknowledge();
@@ -365,7 +367,7 @@ export class ScriptWorker implements AsyncDisposable {
         return true;
       case "subscribe": {
         const { patterns } = message;
-        if (!Array.isArray(patterns) || !patterns.every(isPattern)) break;
+        if (!arePatterns(patterns)) break;
         this.#tell(() => this.#options.onSubscribe?.(Object.freeze(patterns)));
         return true;
       }
