@@ -84,9 +84,12 @@ interface Entry {
   readonly pid: number;
   readonly abort: AbortController;
   state: ProcedureState;
-  functions: readonly string[];
+  /** The names of its functions, once they are known. */
+  functions: readonly string[] | undefined;
   /** Whether a call has been accepted and has not ended. */
   isCalled: boolean;
+  /** The call that waits for READY. */
+  waiting: { readonly fn: string } | undefined;
   /** Resolves when it is READY or final. */
   readonly prepared: Promise<void>;
   readonly onPrepared: () => void;
@@ -194,8 +197,9 @@ export class ProcessManager implements AsyncDisposable {
       pid,
       abort: new AbortController(),
       state: "CREATING",
-      functions: [],
+      functions: undefined,
       isCalled: false,
+      waiting: undefined,
       prepared,
       onPrepared,
       life: Promise.resolve(),
@@ -219,14 +223,20 @@ export class ProcessManager implements AsyncDisposable {
     await Promise.resolve();
     if (signal.aborted) return;
     try {
-      entry.functions = await this.#pool.create(pid, script, {
+      const functions = await this.#pool.create(pid, script, {
         signal,
         onState: (state) => this.#move(entry, state),
         onProcess: (osPid) => this.#onProcess?.(pid, osPid),
       });
       if (signal.aborted) return;
+      entry.functions = functions;
+      // A place that is given back now is heard of by the state that follows.
+      const { waiting } = entry;
+      if (waiting !== undefined && !functions.includes(waiting.fn)) {
+        this.#giveBack(entry, waiting);
+      }
       this.#watch(entry);
-      if (entry.functions.includes("init")) {
+      if (functions.includes("init")) {
         this.#move(entry, "INITIALISING");
         await this.#pool.run(pid, "init", initArgs, context);
       }
@@ -278,26 +288,32 @@ export class ProcessManager implements AsyncDisposable {
         `Cannot start PID ${pid}: PID #${other?.pid} is RUNNING`,
       );
     }
+    if (entry.functions !== undefined) checkFunctionOf(entry, fn);
     // From here on it counts as running: nobody else takes the place.
+    const waiting = { fn };
     entry.isCalled = true;
+    entry.waiting = waiting;
     try {
       if (entry.state !== "READY") await abortable(entry.prepared, signal);
       if (entry.stopping !== undefined || entry.state !== "READY") {
         throw unrunnable(entry);
       }
-      if (!entry.functions.includes(fn)) {
-        throw new ProcedureError(
-          "function-not-found",
-          `The script of PID #${pid} has no function '${fn}'`,
-        );
-      }
+      checkFunctionOf(entry, fn);
     } catch (error) {
-      entry.isCalled = false;
+      this.#giveBack(entry, waiting);
       throw error;
     }
+    entry.waiting = undefined;
     options.onCall?.();
     this.#move(entry, "RUNNING");
     entry.life = this.#call(entry, fn, args, context());
+  }
+
+  /** The call comes to nothing. Another may have taken the place already. */
+  #giveBack(entry: Entry, waiting: Entry["waiting"]): void {
+    if (entry.waiting !== waiting) return;
+    entry.waiting = undefined;
+    entry.isCalled = false;
   }
 
   async #call(
@@ -453,6 +469,14 @@ export class ProcessManager implements AsyncDisposable {
     entry.state = state;
     this.#onState(entry.pid, state, stack);
   }
+}
+
+function checkFunctionOf({ pid, functions = [] }: Entry, fn: string): void {
+  if (functions.includes(fn)) return;
+  throw new ProcedureError(
+    "function-not-found",
+    `The script of PID #${pid} has no function '${fn}'`,
+  );
 }
 
 function unrunnable({ pid, state, isCalled, stopping }: Entry): ProcedureError {

@@ -307,3 +307,29 @@ test("ProcessManager has what runs as long as it runs, and no longer", async () 
     ["1 STOPPED", "2 COMPLETE", "3 FAILED"],
   );
 });
+
+test("ProcessManager gives a place back as soon as there is no such function", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  pool.endsInit = false;
+  manager.create(script, init);
+  const lost = assertRejects(
+    () => manager.run(1, "nowhere", { ...call, forceStart: true }),
+    ProcedureError,
+    "has no function 'nowhere'",
+  );
+  assertEquals(manager.running, 1);
+  await settle();
+  assertEquals(manager.state(1), "INITIALISING");
+  assertEquals(manager.running, 0);
+  await assertRejects(
+    () => manager.run(1, "nowhere", { ...call, forceStart: true }),
+    ProcedureError,
+    "has no function 'nowhere'",
+  );
+  const start = manager.run(1, "main", { ...call, forceStart: true });
+  pool.calls[0]?.end();
+  await start;
+  await lost;
+  assertEquals(manager.running, 1);
+});
