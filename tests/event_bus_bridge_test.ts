@@ -273,6 +273,19 @@ test("bridge reports an event that cannot be copied, and makes an error of such 
   );
 });
 
+test("bridge lets nothing through from the moment when it is closed", () => {
+  const [a, b, c] = [new EventBus(), new EventBus(), new EventBus()];
+  const [seenB, seenC] = [record(b), record(c)];
+  const outgoing = (): boolean => {
+    second.close();
+    return true;
+  };
+  bridge(a, b, { outgoing });
+  const second = bridge(a, c);
+  a.publish("x", 1);
+  assertEquals([seenB, seenC], [[1], []]);
+});
+
 test("bridge lets go of a port of Node when it ends", () => {
   const listeners = new Set<(message: unknown) => void>();
   const bridging = bridge(new EventBus(), {
