@@ -716,27 +716,32 @@ test("ActivityService takes an activity whose procedure is being stopped for STO
 });
 
 test("ActivityService takes nothing for new that it knew before", async () => {
-  const { procedures, service, store } = setUp();
-  procedures.outcomes.set(OBSERVE, { main: "hang" });
-  await service.run(COMMAND);
-  await procedures.clock.runAll();
-  const before = service.summarise();
-  assertEquals(statesOf(before[0] as ActivitySummary), [
-    "REQUESTED",
-    "PREPARED",
-    "RUNNING",
-  ]);
-  await service.close();
-  await procedures.clock.advance(1_000);
-  await using next = new ActivityService({
-    procedures,
-    blocks: new InMemorySchedulingBlockStore(),
-    store,
-    now: procedures.now,
-  });
-  assertEquals(next.summarise(), before);
-  await procedures.stop({ pid: 1 });
-  assertEquals(next.summarise()[0]?.state, "STOPPED");
+  for (const prepareOnly of [false, true]) {
+    const { procedures, service, store } = setUp();
+    procedures.outcomes.set(OBSERVE, { main: "hang" });
+    await service.run({ ...COMMAND, prepareOnly });
+    await procedures.clock.runAll();
+    if (prepareOnly) {
+      await procedures.clock.advance(1_000);
+      await procedures.start({ pid: 1, fn: "focus" });
+    }
+    const before = service.summarise();
+    assertEquals(statesOf(before[0] as ActivitySummary), [
+      "REQUESTED",
+      "PREPARED",
+      "RUNNING",
+    ]);
+    await service.close();
+    await using next = new ActivityService({
+      procedures,
+      blocks: new InMemorySchedulingBlockStore(),
+      store,
+      now: procedures.now,
+    });
+    assertEquals(next.summarise(), before);
+    await procedures.stop({ pid: 1 });
+    assertEquals(next.summarise()[0]?.state, "STOPPED");
+  }
 });
 
 test("ActivityService leaves an activity as it is that it was closed in the middle of", async () => {
