@@ -8,6 +8,7 @@ import {
 } from "./_cli_exit.ts";
 import { isListening } from "./_cli_procedure.ts";
 import { reportAll } from "./_cli_report.ts";
+import { type Columns, printRow, printRows } from "./_cli_rows.ts";
 import {
   nothing,
   optionOf,
@@ -15,35 +16,24 @@ import {
   type Session,
   showTime,
 } from "./_cli_session.ts";
-import { showState, table } from "./_cli_table.ts";
+import { showState } from "./_cli_table.ts";
 import { harmless } from "./_cli_terminal.ts";
 import { idOf, scriptArgsOf } from "./_cli_values.ts";
 import { watch } from "./_cli_watch.ts";
-import { originalOf } from "./_client_wire.ts";
 import type { RemoteActivity } from "./procedure_client.ts";
 import { isFinal } from "./procedure_state.ts";
 
-const titles = ["ID", "STATE", "PROCEDURE", "ACTIVITY", "SBD", "REQUESTED"];
-
-const rowOf = (activity: RemoteActivity): string[] => [
-  String(activity.id),
-  activity.state,
-  String(activity.procedureId ?? "-"),
-  activity.name,
-  activity.sbdId,
-  showTime(activity.states[0]?.[1] ?? NaN),
-];
-
-async function printRow(
-  session: Session,
-  activity: RemoteActivity,
-): Promise<void> {
-  if (session.isJson) await printJson(session, activity);
-  else {
-    const { terminal } = session;
-    await terminal.print(table(terminal, titles, [rowOf(activity)]));
-  }
-}
+const columns: Columns<RemoteActivity> = {
+  titles: ["ID", "STATE", "PROCEDURE", "ACTIVITY", "SBD", "REQUESTED"],
+  rowOf: (activity) => [
+    String(activity.id),
+    activity.state,
+    String(activity.procedureId ?? "-"),
+    activity.name,
+    activity.sbdId,
+    showTime(activity.states[0]?.[1] ?? NaN),
+  ],
+};
 
 /** `activity run` */
 export async function run(session: Session): Promise<ExitStatus> {
@@ -55,7 +45,7 @@ export async function run(session: Session): Promise<ExitStatus> {
   const createEnv = line.switches.has("create-env");
   const command = { name, sbdId, prepareOnly, createEnv, args };
   if (!isListening(session)) {
-    await printRow(session, await client.run(command, { signal }));
+    await printRow(session, columns, await client.run(command, { signal }));
     return EXIT.ok;
   }
   const { state } = await watch(session, {
@@ -74,11 +64,9 @@ export async function run(session: Session): Promise<ExitStatus> {
 
 /** `activity list` */
 export async function list(session: Session): Promise<ExitStatus> {
-  const { client, signal, terminal } = session;
+  const { client, signal } = session;
   const activities = await client.activities({ signal });
-  if (session.isJson) await printJson(session, activities.map(originalOf));
-  else if (activities.length === 0) await terminal.tell("No activities");
-  else await terminal.print(table(terminal, titles, activities.map(rowOf)));
+  await printRows(session, columns, activities, "No activities");
   return EXIT.ok;
 }
 

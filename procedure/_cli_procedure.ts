@@ -3,6 +3,7 @@
 import { CommandError, EXIT, statusOfState, UsageError } from "./_cli_exit.ts";
 import type { ExitStatus } from "./_cli_exit.ts";
 import { reportAll, reportOutput } from "./_cli_report.ts";
+import { type Columns, printRow, printRows } from "./_cli_rows.ts";
 import {
   nothing,
   optionOf,
@@ -10,11 +11,10 @@ import {
   type Session,
   showTime,
 } from "./_cli_session.ts";
-import { showState, table } from "./_cli_table.ts";
+import { showState } from "./_cli_table.ts";
 import { harmless } from "./_cli_terminal.ts";
 import { idOf, inputOf, wordOf } from "./_cli_values.ts";
 import { watch } from "./_cli_watch.ts";
-import { originalOf } from "./_client_wire.ts";
 import type { RemoteProcedure } from "./procedure_client.ts";
 import { isFinal } from "./procedure_state.ts";
 import {
@@ -60,25 +60,15 @@ function scriptOf(session: Session, uri: string): ExecutableScript {
   return fileSystemScript(uri);
 }
 
-const titles = ["ID", "STATE", "CREATED", "SCRIPT"];
-
-const rowOf = ({ id, state, history, script }: RemoteProcedure): string[] => [
-  String(id),
-  state,
-  showTime(history.states[0]?.[1] ?? NaN),
-  script.uri,
-];
-
-async function printRow(
-  session: Session,
-  procedure: RemoteProcedure,
-): Promise<void> {
-  if (session.isJson) await printJson(session, procedure);
-  else {
-    const { terminal } = session;
-    await terminal.print(table(terminal, titles, [rowOf(procedure)]));
-  }
-}
+const columns: Columns<RemoteProcedure> = {
+  titles: ["ID", "STATE", "CREATED", "SCRIPT"],
+  rowOf: ({ id, state, history, script }) => [
+    String(id),
+    state,
+    showTime(history.states[0]?.[1] ?? NaN),
+    script.uri,
+  ],
+};
 
 /** `procedure create` */
 export async function create(session: Session): Promise<ExitStatus> {
@@ -88,7 +78,7 @@ export async function create(session: Session): Promise<ExitStatus> {
   const initArgs = inputOf(words, line.values.get("arg-json"));
   const begin = () => client.create({ script, initArgs }, { signal });
   if (!line.switches.has("wait")) {
-    await printRow(session, await begin());
+    await printRow(session, columns, await begin());
     return EXIT.ok;
   }
   const report = reportAll(session);
@@ -104,7 +94,7 @@ export async function create(session: Session): Promise<ExitStatus> {
     },
     isDone: (state) => state === "READY" || isFinal(state),
   });
-  await printRow(session, procedure);
+  await printRow(session, columns, procedure);
   return statusOfState(procedure.state);
 }
 
@@ -138,7 +128,11 @@ export async function start(session: Session): Promise<ExitStatus> {
   const pid = given === undefined ? await lastOf(session) : idOf(given);
   if (given === undefined) await terminal.tell(`This is procedure ${pid}`);
   if (!isListening(session)) {
-    await printRow(session, await client.start({ pid, args }, { signal }));
+    await printRow(
+      session,
+      columns,
+      await client.start({ pid, args }, { signal }),
+    );
     return EXIT.ok;
   }
   const { history } = await client.get(pid, { signal });
@@ -185,11 +179,9 @@ export async function stop(session: Session): Promise<ExitStatus> {
 
 /** `procedure list` */
 export async function list(session: Session): Promise<ExitStatus> {
-  const { client, signal, terminal } = session;
+  const { client, signal } = session;
   const procedures = await client.list({ signal });
-  if (session.isJson) await printJson(session, procedures.map(originalOf));
-  else if (procedures.length === 0) await terminal.tell("No procedures");
-  else await terminal.print(table(terminal, titles, procedures.map(rowOf)));
+  await printRows(session, columns, procedures, "No procedures");
   return EXIT.ok;
 }
 
