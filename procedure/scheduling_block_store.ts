@@ -14,10 +14,13 @@ import {
   checkOptions,
   checkType,
 } from "./_arguments.ts";
+import {
+  definitionNotFound,
+  makeInstance,
+} from "./_scheduling_block_instance.ts";
 import { readDefinition } from "./_scheduling_block_wire.ts";
 import { storedCopy } from "./_stored_value.ts";
 import type { ActivityDefinition } from "./activity.ts";
-import { ProcedureError } from "./procedure_errors.ts";
 import type { WaitOptions } from "./procedure_service.ts";
 
 /** The definition of a scheduling block. */
@@ -179,10 +182,7 @@ export class InMemorySchedulingBlockStore implements SchedulingBlockStore {
     options.signal?.throwIfAborted();
     const definition = this.#definitions.get(sbdId)?.at(-1);
     if (definition !== undefined) return definition;
-    throw new ProcedureError(
-      "scheduling-block-not-found",
-      `SBDefinition '${sbdId}' not found`,
-    );
+    throw definitionNotFound(sbdId);
   }
 
   /**
@@ -198,14 +198,7 @@ export class InMemorySchedulingBlockStore implements SchedulingBlockStore {
     options: WaitOptions = {},
   ): Promise<SchedulingBlockInstance> {
     options.signal?.throwIfAborted();
-    const { sbdId, sbdVersion, activityName } = instance;
-    const made: SchedulingBlockInstance = Object.freeze({
-      id: this.#newId(),
-      sbdId,
-      sbdVersion,
-      activityName,
-      time: this.#now(),
-    });
+    const made = makeInstance(this.#newId(), instance, this.#now());
     this.#instances.push(made);
     return made;
   }

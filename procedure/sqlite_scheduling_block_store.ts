@@ -14,6 +14,10 @@ import {
   checkOptions,
 } from "./_arguments.ts";
 import {
+  definitionNotFound,
+  makeInstance,
+} from "./_scheduling_block_instance.ts";
+import {
   inTransaction,
   openSqlite,
   type SqliteFormat,
@@ -148,10 +152,7 @@ export class SqliteSchedulingBlockStore
     if (row !== undefined) {
       return decodeStored(row.value as string) as SchedulingBlockDefinition;
     }
-    throw new ProcedureError(
-      "scheduling-block-not-found",
-      `SBDefinition '${sbdId}' not found`,
-    );
+    throw definitionNotFound(sbdId);
   }
 
   /**
@@ -168,14 +169,8 @@ export class SqliteSchedulingBlockStore
     options: WaitOptions = {},
   ): Promise<SchedulingBlockInstance> {
     options.signal?.throwIfAborted();
-    const { sbdId, sbdVersion, activityName } = instance;
-    const made: SchedulingBlockInstance = Object.freeze({
-      id: `sbi-${crypto.randomUUID()}`,
-      sbdId,
-      sbdVersion,
-      activityName,
-      time: this.#now(),
-    });
+    const id = `sbi-${crypto.randomUUID()}`;
+    const made = makeInstance(id, instance, this.#now());
     this.#open().prepare("INSERT INTO instances (id, value) VALUES (?, ?)")
       .run(made.id, encodeStored(made));
     return made;
