@@ -33,14 +33,22 @@ function readText(path: string): string | null {
   }
 }
 
-/** The state and the start of a process, behind its name, which is anything. */
-function readStat(osPid: number): { state: string; start: string } | null {
+interface ProcessStat {
+  readonly state: string;
+  readonly group: number;
+  readonly start: string;
+}
+
+/** What is known of a process, behind its name, which is anything. */
+function readStat(osPid: number | string): ProcessStat | null {
   const stat = readText(`/proc/${osPid}/stat`);
   if (stat === null) return null;
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [state] = fields;
+  const [state, , group] = fields;
   const start = fields[19];
-  return state === undefined || start === undefined ? null : { state, start };
+  return state === undefined || start === undefined
+    ? null
+    : { state, group: Number(group), start };
 }
 
 const bootId = (): string | null =>
@@ -73,6 +81,30 @@ export function processIdentity(osPid: number): ProcessIdentity {
   return { osPid, startTime };
 }
 
+/**
+ * Whether programs go on that a process has started. While they do, no other
+ * process is given its number.
+ */
+function hasLeftPrograms(osPid: number, start: string): boolean {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const stat = /^\d+$/.test(name) ? readStat(name) : null;
+    if (stat === null || stat.group !== osPid) continue;
+    if (!hasEnded(stat.state) && Number(stat.start) >= Number(start)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** A process, and what it has started: scripts lead a group of their own. */
+function killAll({ osPid }: ProcessIdentity): void {
+  try {
+    Deno.kill(-osPid, "SIGKILL");
+  } catch {
+    Deno.kill(osPid, "SIGKILL");
+  }
+}
+
 /** Whether a process lives, has ended, or cannot be told from another. */
 type Life = "alive" | "gone" | "unknown";
 
@@ -80,9 +112,11 @@ function lifeOf({ osPid, startTime }: ProcessIdentity): Life {
   const boot = bootId();
   if (startTime === null || boot === null) return "unknown";
   if (!startTime.startsWith(`${boot}:`)) return "gone";
+  const start = startTime.slice(boot.length + 1);
   const stat = readStat(osPid);
-  if (stat === null || hasEnded(stat.state)) return "gone";
-  return startTime === `${boot}:${stat.start}` ? "alive" : "gone";
+  if (stat !== null && stat.start !== start) return "gone";
+  const isAlive = stat !== null && !hasEnded(stat.state);
+  return isAlive || hasLeftPrograms(osPid, start) ? "alive" : "gone";
 }
 
 /** Options of {@linkcode recoverProcedures}. */
@@ -94,7 +128,7 @@ export interface RecoverOptions {
    */
   now?: () => number;
   /**
-   * Kills a process that a procedure has left behind.
+   * Kills a process that a procedure has left behind, and what it has started.
    *
    * @default {SIGKILL}
    */
@@ -160,7 +194,8 @@ function activityEnd(procedure: ProcedureState | undefined): ActivityState {
  * Puts an end to what a service has left behind that did not end as it should:
  * no procedure is forgotten, none is left in a state that it is not in.
  *
- * Processes of procedures that still live are killed. A procedure that had not
+ * Processes of procedures that still live are killed, and programs that they have
+ * started. A procedure that had not
  * ended becomes FAILED if its process is known to have ended, UNKNOWN if not,
  * and its stack tells why. One that is UNKNOWN and whose process is seen to have
  * ended becomes FAILED. Activities follow their procedures.
@@ -200,7 +235,7 @@ export async function recoverProcedures(
   checkCommon(doing, options);
   const {
     now = Date.now,
-    kill = ({ osPid }) => Deno.kill(osPid, "SIGKILL"),
+    kill = killAll,
     timeout = 5_000,
     clock = systemClock,
     logger = defaultLogger,

@@ -10,6 +10,7 @@ import {
   recoverProcedures,
   SqliteProcedureStore,
 } from "../mod.ts";
+import { isAlive } from "./_eventually.ts";
 import { activity, procedure, temporaryFile } from "./_procedure_stores.ts";
 
 const logger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -140,3 +141,24 @@ function isZombie(osPid: number): boolean {
   const stat = Deno.readTextFileSync(`/proc/${osPid}/stat`);
   return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
 }
+
+test("recoverProcedures ends the programs of a script that has gone", async () => {
+  using store = new InMemoryProcedureStore();
+  const leader = new Deno.Command("/bin/sh", {
+    args: ["-c", "sleep 60 & echo $!; read line"],
+    stdin: "piped",
+    stdout: "piped",
+    detached: true,
+  }).spawn();
+  const reader = leader.stdout.getReader();
+  const { value } = await reader.read();
+  const program = Number(new TextDecoder().decode(value));
+  store.saveProcedure(procedure(1, "RUNNING"), processIdentity(leader.pid));
+  await leader.stdin.close();
+  await leader.status;
+  assert(isAlive(program));
+  const [changed] = await recoverProcedures(store, { logger });
+  assertEquals(changed?.state, "FAILED");
+  assert(!isAlive(program));
+  await reader.cancel();
+});
