@@ -57,6 +57,20 @@ test("Each route needs its scope", async () => {
   }
 });
 
+test("Who may stop may have the abort script run, which is not his choice", async () => {
+  await using rig = new RestRig({ tokens });
+  rig.procedures.prepares = "RUNNING";
+  const runner = bearer("runner-0123456789");
+  await rig.ask("/procedures", { json: { script }, headers: runner });
+  const response = await rig.ask("/procedures/1", {
+    method: "PUT",
+    json: { state: "STOPPED", abort: true },
+    headers: bearer("stopper-012345678"),
+  });
+  assertEquals(response.status, 200);
+  assertEquals(rig.procedures.stopped, [{ pid: 1, runAbort: true }]);
+});
+
 test("Whoever has no token is told that one is needed, and which was wrong", async () => {
   await using rig = new RestRig({ tokens });
   const none = await rig.ask("/procedures");
