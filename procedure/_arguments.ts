@@ -224,3 +224,25 @@ export function checkInput(action: string, name: string, value: unknown): void {
     value,
   );
 }
+
+/** Checks a script, which may come from anywhere. */
+export function checkScript(
+  action: string,
+  name: string,
+  value: unknown,
+): void {
+  const { type, uri, git, createEnv } = Object(value);
+  const { repo, branch, commit } = Object(git);
+  const isTextOrNone = (one: unknown): boolean =>
+    one === undefined || typeof one === "string";
+  const isGit = type === "git" && typeof repo === "string" &&
+    isTextOrNone(branch) && isTextOrNone(commit) &&
+    (createEnv === undefined || typeof createEnv === "boolean");
+  checkType(
+    typeof uri === "string" && (type === "filesystem" || isGit),
+    action,
+    name,
+    "a script of a file or of a repository",
+    value,
+  );
+}

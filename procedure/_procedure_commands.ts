@@ -6,7 +6,7 @@ import {
   checkInput,
   checkName,
   checkOptions,
-  checkType,
+  checkScript,
 } from "./_arguments.ts";
 import type {
   PrepareProcessCommand,
@@ -14,18 +14,11 @@ import type {
   StopProcessCommand,
 } from "./procedure.ts";
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** Checks what a procedure is to be prepared with. */
 export function checkPrepare(command: PrepareProcessCommand): void {
   const doing = "prepare a procedure";
   checkOptions(doing, command);
-  const script: unknown = command.script;
-  const isScript = isRecord(script) && typeof script.type === "string" &&
-    typeof script.uri === "string";
-  checkType(isScript, doing, "script", "a script", script);
+  checkScript(doing, "script", command.script);
   const { initArgs } = command;
   if (initArgs !== undefined) checkInput(doing, "initArgs", initArgs);
 }

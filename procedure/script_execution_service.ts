@@ -17,6 +17,7 @@ import {
   checkInput,
   checkOptions,
   checkPositive,
+  checkScript,
   checkType,
 } from "./_arguments.ts";
 import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
@@ -231,18 +232,22 @@ export class ScriptExecutionService
     checkOptions(doing, options);
     const {
       historyLimit = 10,
+      abortScript,
       abortArgs = subarrayOf,
       abortTimeout = 30_000,
       now = Date.now,
       logger = defaultLogger,
     } = options;
     checkFiniteCount(doing, "historyLimit", historyLimit, 1);
+    if (abortScript !== undefined) {
+      checkScript(doing, "abortScript", abortScript);
+    }
     checkFunction(doing, "abortArgs", abortArgs);
     checkPositive(doing, "abortTimeout", abortTimeout);
     checkFunction(doing, "now", now);
     this.bus = options.bus ?? new EventBus({ name: "procedures", logger });
     this.#pool = options.pool;
-    this.#abortScript = options.abortScript;
+    this.#abortScript = abortScript;
     this.#abortArgs = abortArgs;
     this.#abortTimeout = abortTimeout;
     this.#logger = logger;

@@ -736,6 +736,27 @@ test("ScriptExecutionService refuses arguments that are none at the door", async
     "'abortArgs()' must be an object",
   );
   const pool = new FakePool();
+  for (
+    const nonsense of [
+      undefined,
+      { type: "zip", uri: "file:///scripts/observe.ts" },
+      { type: "filesystem", uri: 5 },
+      { type: "git", uri: "git://observe.ts" },
+      { type: "git", uri: "git://observe.ts", git: { repo: "a", branch: 5 } },
+    ]
+  ) {
+    const script = nonsense as never;
+    await assertRejects(
+      () => service.prepare({ script }),
+      TypeError,
+      "'script' must be a script of a file or of a repository",
+    );
+  }
+  assertThrows(
+    () => new ScriptExecutionService({ pool, abortScript: "a.ts" as never }),
+    TypeError,
+    "'abortScript' must be a script",
+  );
   for (const abortTimeout of [0, NaN, -1]) {
     assertThrows(
       () => new ScriptExecutionService({ pool, abortTimeout }),
