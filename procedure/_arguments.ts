@@ -235,14 +235,16 @@ export function checkScript(
   const { repo, branch, commit } = Object(git);
   const isTextOrNone = (one: unknown): boolean =>
     one === undefined || typeof one === "string";
+  // What other kinds have, their loaders look at.
+  const isKind = typeof type === "string" && type !== "" && type !== "git";
   const isGit = type === "git" && typeof repo === "string" &&
     isTextOrNone(branch) && isTextOrNone(commit) &&
     (createEnv === undefined || typeof createEnv === "boolean");
   checkType(
-    typeof uri === "string" && (type === "filesystem" || isGit),
+    typeof uri === "string" && (isKind || isGit),
     action,
     name,
-    "a script of a file or of a repository",
+    "a script",
     value,
   );
 }
