@@ -2,6 +2,7 @@
 
 import type { ChildSetup } from "./_script_messages.ts";
 import { decodeFrame, readFrames } from "./_script_messages.ts";
+import { sealDenoDir } from "./_script_deno_dir.ts";
 import { locateChild } from "./_script_sources.ts";
 import type { ScriptGrants } from "./script_policy.ts";
 
@@ -124,14 +125,15 @@ function defaultDenoDir(): string | undefined {
   return base === undefined ? undefined : `${base}/${rest}`;
 }
 
-function environment(options: ProcessOptions): Record<string, string> {
+async function environment(
+  options: ProcessOptions,
+): Promise<Record<string, string>> {
   const environment: Record<string, string> = {
     NO_COLOR: "1",
     DENO_NO_UPDATE_CHECK: "1",
   };
   Object.assign(environment, options.env);
   const denoDir = options.denoDir ?? options.env?.DENO_DIR ?? defaultDenoDir();
-  if (denoDir !== undefined) environment.DENO_DIR = denoDir;
   const names = [...(options.grants.env ?? [])];
   // Windows starts no program without it.
   if (Deno.build.os === "windows") names.push("SystemRoot");
@@ -139,6 +141,7 @@ function environment(options: ProcessOptions): Record<string, string> {
     const value = variable(name);
     if (value !== undefined) environment[name] = value;
   }
+  if (denoDir !== undefined) environment.DENO_DIR = await sealDenoDir(denoDir);
   return environment;
 }
 
@@ -234,6 +237,7 @@ function acceptChild(
 /** Starts the process of a script. Nothing of the script runs yet. */
 export async function startProcess(options: ProcessOptions): Promise<Started> {
   const { entry, modules } = await locateChild();
+  const env = await environment(options);
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   const token = secret();
@@ -256,7 +260,7 @@ export async function startProcess(options: ProcessOptions): Promise<Started> {
       // the script has started can be ended with it.
       detached: Deno.build.os !== "windows",
       clearEnv: true,
-      env: environment(options),
+      env,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

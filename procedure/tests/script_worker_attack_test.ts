@@ -124,6 +124,22 @@ test("A script cannot send data by the address of an import", async () => {
   assertEquals(asked, ["?secret"]);
 });
 
+test("A script stores nothing, and neither does a Worker of it", async () => {
+  await using cache = await withFiles({});
+  const heard = new Heard();
+  await using worker = await spawnScript(
+    heard,
+    { denoDir: cache.folder },
+    ATTACKS,
+  );
+  await worker.run("stores", NOTHING, CONTEXT);
+  assertEquals(heard.published, [
+    { topic: "user.stored", data: "Error" },
+    { topic: "user.stored", data: "Error" },
+  ]);
+  await assertRejects(() => Deno.lstat(`${cache.folder}/location_data`));
+});
+
 test("A script imports nothing from outside its folders", async () => {
   await using files = await withFiles({
     "root/static.ts": 'import "../outside.ts";',

@@ -53,6 +53,28 @@ export async function importsFrom({ kwargs, publish }: ScriptArguments) {
   publish("user.imported", await attempt(() => import(secret)));
 }
 
+/** Stores something, here and in a Worker. */
+export async function stores({ publish }: ScriptArguments) {
+  const source = `(${String(store)})().then(postMessage)`;
+  publish("user.stored", await store());
+  const url = `data:application/javascript,${encodeURIComponent(source)}`;
+  const worker = new Worker(url, { type: "module" });
+  const { data } = await new Promise<MessageEvent>((resolve) =>
+    worker.addEventListener("message", resolve)
+  );
+  publish("user.stored", data);
+}
+
+async function store(): Promise<string> {
+  try {
+    const cache = await caches.open("secrets");
+    await cache.put("http://a.invalid/", new Response("secret"));
+    return "done";
+  } catch (error) {
+    return (error as Error).name;
+  }
+}
+
 /** Changes whatever our code might use, and looks what it gets hold of. */
 export async function patches({ publish }: ScriptArguments) {
   const caught: string[] = [];
