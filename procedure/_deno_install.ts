@@ -80,10 +80,23 @@ async function completeConfig(folder: string): Promise<void> {
   await Deno.writeTextFile(join(folder, "deno.json"), "{}\n");
 }
 
+/**
+ * Where the packages of npm are. A repository cannot say that it has them
+ * itself, for then a script could read those of all others on the machine.
+ */
+async function packageFlags(folder: string): Promise<string[]> {
+  const config = await configIn(folder);
+  const isFolderWanted = await isFile(join(folder, "package.json")) ||
+    (config !== undefined &&
+      (await Deno.readTextFile(config)).includes('"nodeModulesDir"'));
+  return [`--node-modules-dir=${isFolderWanted ? "auto" : "none"}`];
+}
+
 /** The flags that every command of Deno needs that sees such a folder. */
 async function folderFlags(folder: string): Promise<string[]> {
   return [
     ...await configFlags(folder),
+    ...await packageFlags(folder),
     // The configuration could allow scripts of packages, and the folder itself
     // is one. A name that nobody can foresee allows none.
     `--allow-scripts=npm:none-${crypto.randomUUID()}`,

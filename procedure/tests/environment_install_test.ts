@@ -159,6 +159,44 @@ test("EnvironmentManager runs no script of a package, whatever the repository al
   });
 });
 
+test("EnvironmentManager lets no script read the packages of others", async () => {
+  await withRegistry(async ({ folder, get }) => {
+    const other = folder.at("other/node_modules/secret");
+    await Deno.mkdir(other, { recursive: true });
+    await Deno.writeTextFile(`${other}/package.json`, '{ "secret": 1 }');
+    const script = `import { createRequire } from "node:module";
+      import tiny from "tiny";
+      try {
+        createRequire(import.meta.url)("${other}/package.json");
+      } catch (error) {
+        console.log(error.name, tiny);
+      }`;
+    const configs = [
+      {},
+      { nodeModulesDir: "manual" },
+      { nodeModulesDir: "manual", imports: { tiny: "npm:tiny@1.0.0" } },
+    ];
+    for (const [index, config] of configs.entries()) {
+      using environment = await get({
+        "a.ts": script,
+        "deno.json": JSON.stringify(config),
+        "package.json": '{ "dependencies": { "tiny": "1.0.0" } }',
+        "b.ts": String(index),
+      });
+      assertEquals(await run(environment, "a.ts"), "NotCapable 42");
+    }
+    // The name of the setting, as nobody looks for it.
+    using environment = await get({
+      "a.ts": script,
+      "deno.json": `{
+        "node\\u004dodulesDir": "manual",
+        "imports": { "tiny": "npm:tiny@1.0.0" }
+      }`,
+    });
+    assertEquals(await run(environment, "a.ts"), "NotCapable 42");
+  });
+});
+
 test("EnvironmentManager tells a repository nothing of its own environment", async () => {
   Deno.env.set("LONGRUN_TEST_SECRET", "secret");
   try {
