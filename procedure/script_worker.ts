@@ -138,12 +138,19 @@ export class ScriptWorker implements AsyncDisposable {
    * @param options What it may, and who hears of it.
    * @returns The process, once it is up. No script is loaded yet.
    * @throws {ProcedureError} `"startup-failed"`.
+   * @throws {AbortSignal["reason"]} If the signal aborts first.
    */
   static async spawn(options: ScriptWorkerOptions): Promise<ScriptWorker> {
     checkSpawnOptions(options);
     options.signal?.throwIfAborted();
     const { process, connection, pipes } = await startUp(options);
-    return new ScriptWorker(options, process, connection, pipes);
+    const worker = new ScriptWorker(options, process, connection, pipes);
+    // Nobody listened for a moment.
+    if (options.signal?.aborted) {
+      await worker.stop();
+      throw options.signal.reason;
+    }
+    return worker;
   }
 
   /** The number that the process has for the system. */

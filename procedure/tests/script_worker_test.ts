@@ -2,6 +2,7 @@
 
 import { test } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { procedureInput } from "../procedure.ts";
 import { ProcedureError } from "../procedure_errors.ts";
 import { ScriptError } from "../script_error.ts";
@@ -400,6 +401,34 @@ test("ScriptWorker does not start when its signal aborts", async () => {
   const starting = ScriptWorker.spawn({ ...options, signal });
   controller.abort(reason);
   await assertRejects(() => starting, Error, "changed my mind");
+});
+
+test("ScriptWorker ends a process whose signal aborts as it comes up", async () => {
+  const controller = new AbortController();
+  let isUp = false;
+  const clock: Clock = {
+    now: () => systemClock.now(),
+    setTimer(callback, ms) {
+      const cancel = systemClock.setTimer(callback, ms);
+      return () => {
+        cancel();
+        // The first timer is that of the start.
+        if (!isUp) controller.abort(new Error("late"));
+        isUp = true;
+      };
+    },
+  };
+  await assertRejects(
+    () =>
+      ScriptWorker.spawn({
+        pid: 7,
+        roots: [SCRIPTS],
+        clock,
+        signal: controller.signal,
+      }),
+    Error,
+    "late",
+  );
 });
 
 test("ScriptWorker says why a process did not come up", async () => {
