@@ -272,6 +272,18 @@ function watch(runner: Runner): void {
   };
 }
 
+/**
+ * Nobody listens, but whoever sends without end would leave the main thread no
+ * time for anything else, not even to leave when its parent does.
+ */
+function silence(): void {
+  Object.defineProperty(globalThis, "postMessage", {
+    value: freeze(() => {}),
+    writable: false,
+    configurable: false,
+  });
+}
+
 async function checkPermissions(unlimited: readonly string[]): Promise<void> {
   for (
     const name of ["read", "write", "net", "env", "run", "sys", "ffi"] as const
@@ -291,6 +303,7 @@ export async function start(
   const setup = first.data;
   const runner = new Runner(setup);
   watch(runner);
+  silence();
   try {
     await checkPermissions(setup.unlimited);
   } catch (error) {

@@ -264,7 +264,7 @@ for (
   });
 }
 
-test("A process leaves when its parent is killed, whatever it does", async () => {
+async function leavesWithItsParent(script: string, fn: string) {
   const code = `
     import { ScriptWorker } from ${
     JSON.stringify(new URL("../script_worker.ts", import.meta.url).href)
@@ -273,8 +273,10 @@ test("A process leaves when its parent is killed, whatever it does", async () =>
       pid: 1,
       roots: [${JSON.stringify(SCRIPTS)}],
     });
-    await worker.load(${JSON.stringify(`file://${SCRIPTS}/behaves.ts`)});
-    worker.run("busy", { args: [], kwargs: {} }, { waitForQaReady: false });
+    await worker.load(${JSON.stringify(`file://${SCRIPTS}/${script}`)});
+    worker.run(${
+    JSON.stringify(fn)
+  }, { args: [], kwargs: {} }, { waitForQaReady: false });
     setTimeout(() => console.log(worker.osPid), 200);
   `;
   await using files = await withFiles({ "parent.ts": code });
@@ -304,7 +306,16 @@ test("A process leaves when its parent is killed, whatever it does", async () =>
   for (let look = 0; look < 100 && await isRunning(osPid); look++) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  assert(!(await isRunning(osPid)));
+  try {
+    assert(!(await isRunning(osPid)));
+  } finally {
+    if (await isRunning(osPid)) Deno.kill(osPid, "SIGKILL");
+  }
+}
+
+test("A process leaves when its parent is killed, whatever it does", async () => {
+  await leavesWithItsParent("behaves.ts", "busy");
+  await leavesWithItsParent("attacks.ts", "sends");
 });
 
 test("A stranger who connects first is not taken for the script", async () => {

@@ -140,6 +140,14 @@ export async function forges({ publish }: ScriptArguments) {
   publish("user.end");
 }
 
+/** Sends messages that nobody has asked for. */
+export function sends({ publish }: ScriptArguments): never {
+  const scope = globalThis as unknown as { postMessage(value: unknown): void };
+  Reflect.deleteProperty(scope, "postMessage");
+  publish("user.started");
+  for (;;) scope.postMessage(new Uint8Array(1_000_000));
+}
+
 /** Breaks the language for all that runs with it. */
 export function breaks(): never {
   const broken = () => {
