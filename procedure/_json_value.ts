@@ -74,9 +74,12 @@ class Converter {
     if (value instanceof Set) return this.#list(value);
     if (value instanceof ArrayBuffer) return this.#list(new Uint8Array(value));
     if (ArrayBuffer.isView(value)) {
-      return value instanceof DataView
-        ? this.#list(new Uint8Array(value.buffer))
-        : this.#list(value as unknown as Iterable<unknown>);
+      const { buffer, byteOffset, byteLength } = value;
+      return this.#list(
+        value instanceof DataView
+          ? new Uint8Array(buffer, byteOffset, byteLength)
+          : value as Uint8Array,
+      );
     }
     const pairs: [string, unknown][] = [];
     for (const name of Object.keys(value)) {

@@ -20,3 +20,12 @@ test("jsonValue writes the same long text so often and no more", () => {
   const errors = jsonValue(Array(1_000).fill(new Error(text)));
   assert(JSON.stringify(errors).length < 10_000_000);
 });
+
+test("jsonValue shows of a buffer what its view shows, and no more", () => {
+  const { buffer } = new Uint8Array([1, 2, 3, 4]);
+  assertEquals(jsonValue(buffer), [1, 2, 3, 4]);
+  assertEquals(jsonValue(new Uint8Array(buffer, 1, 2)), [2, 3]);
+  assertEquals(jsonValue(new DataView(buffer, 1, 2)), [2, 3]);
+  assertEquals(jsonValue(new Float32Array([0.5])), [0.5]);
+  assertEquals(jsonValue(new BigInt64Array([7n])), ["7"]);
+});

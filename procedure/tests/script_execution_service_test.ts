@@ -749,7 +749,7 @@ test("ScriptExecutionService refuses arguments that are none at the door", async
     await assertRejects(
       () => service.prepare({ script }),
       TypeError,
-      "'script' must be a script of a file or of a repository",
+      "'script' must be a script",
     );
   }
   assertThrows(
