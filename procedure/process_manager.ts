@@ -108,6 +108,32 @@ interface Entry {
  * that manages them; here the {@linkcode ScriptPool} is called.
  *
  * A state that is not next in {@linkcode TRANSITIONS} is refused and logged.
+ *
+ * @example Usage
+ * ```ts
+ * import {
+ *   fileSystemScript,
+ *   type ProcedureBus,
+ *   procedureInput,
+ *   ProcessManager,
+ *   ScriptWorkerPool,
+ * } from "@longrun/procedure";
+ * import { EventBus } from "@longrun/tasks/event-bus";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const bus: ProcedureBus = new EventBus();
+ * const states: string[] = [];
+ * await using manager = new ProcessManager({
+ *   pool: new ScriptWorkerPool({ bus }),
+ *   onState: (pid, state) => states.push(`${pid} is ${state}`),
+ * });
+ * const pid = manager.create(fileSystemScript("file:///scripts/observe.ts"), {
+ *   initArgs: procedureInput(),
+ *   context: { waitForQaReady: true },
+ * });
+ * assertEquals(await manager.stop(pid), "STOPPED");
+ * assertEquals(states, ["1 is CREATING", "1 is STOPPED"]);
+ * ```
  */
 export class ProcessManager implements AsyncDisposable {
   readonly #pool: ScriptPool;

@@ -201,6 +201,34 @@ function plain(context: Readonly<Record<string, unknown>>): ScriptContext {
  * start                                             RUNNING READY COMPLETE
  * stop      ──────────────── from any of these ──────────── STOPPED
  * ```
+ *
+ * @example Usage
+ * ```ts
+ * import {
+ *   fileSystemScript,
+ *   type ProcedureBus,
+ *   ScriptExecutionService,
+ *   ScriptWorkerPool,
+ * } from "@longrun/procedure";
+ * import { EventBus } from "@longrun/tasks/event-bus";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const folder = await Deno.realPath(await Deno.makeTempDir());
+ * const text = "export function main() { console.log('exposed'); }";
+ * await Deno.writeTextFile(`${folder}/expose.ts`, text);
+ *
+ * const bus: ProcedureBus = new EventBus();
+ * const policy = { roots: [{ path: folder }] };
+ * const pool = new ScriptWorkerPool({ bus, policy });
+ * await using procedures = new ScriptExecutionService({ bus, pool });
+ *
+ * const script = fileSystemScript(`file://${folder}/expose.ts`);
+ * const { id: pid } = await procedures.prepare({ script });
+ * await procedures.start({ pid, forceStart: true });
+ * await procedures.waitForState(pid, "COMPLETE");
+ * assertEquals(procedures.output(pid).map(({ text }) => text), ["exposed"]);
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export class ScriptExecutionService
   implements ProcedureService, AsyncDisposable {

@@ -75,6 +75,30 @@ const NO_TIME: StopPolicy = Object.freeze({ abort: 0 });
  * The processes of the scripts: creates them where the policy says so, hands on
  * what they publish and what they subscribe to, and ends them.
  * `ScriptWorkerPool` of `ska_oso_oet`.
+ *
+ * @example Usage
+ * ```ts
+ * import {
+ *   fileSystemScript,
+ *   type ProcedureBus,
+ *   ProcedureError,
+ *   ScriptWorkerPool,
+ * } from "@longrun/procedure";
+ * import { EventBus } from "@longrun/tasks/event-bus";
+ * import { assertRejects } from "@std/assert";
+ *
+ * const folder = await Deno.makeTempDir();
+ * const bus: ProcedureBus = new EventBus();
+ * const policy = { roots: [{ path: folder }] };
+ * await using pool = new ScriptWorkerPool({ bus, policy });
+ *
+ * await pool.check(fileSystemScript(`file://${folder}/observe.ts`));
+ * await assertRejects(
+ *   () => pool.check(fileSystemScript("file:///home/observe.ts")),
+ *   ProcedureError,
+ * );
+ * await Deno.remove(folder);
+ * ```
  */
 export class ScriptWorkerPool implements ScriptPool {
   readonly #bus: ProcedureBus;
