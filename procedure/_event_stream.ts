@@ -9,7 +9,7 @@ import {
   type StreamRequest,
 } from "./_event_reader.ts";
 import { jsonValue } from "./_json_value.ts";
-import { tell, unavailable } from "./_problem.ts";
+import { unavailable } from "./_problem.ts";
 import { joined, StoredEvent } from "./_stored_event.ts";
 import type { ProcedureBus } from "./procedure_service.ts";
 
@@ -180,7 +180,7 @@ export class EventStreamHub {
       const detail = `The event has ${text.length} characters`;
       return JSON.stringify({ ...head, error: detail });
     } catch (error) {
-      tell(logger, "warn", "An event cannot be shown", { topic, error });
+      logger.warn("An event cannot be shown", { topic, error });
       return JSON.stringify({ ...head, error: "The event cannot be shown" });
     }
   }

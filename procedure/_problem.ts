@@ -196,24 +196,10 @@ export function problemOf(error: unknown, logger: Logger): Problem {
     return new Problem(status, error.code, error.message, details);
   }
   const id = crypto.randomUUID();
-  tell(logger, "error", "A request has failed", { id, error });
+  logger.error("A request has failed", { id, error });
   const detail = `The request has failed; the log has it as ${id}`;
   return new Problem(500, "internal-error", detail, {
     members: { instance: `urn:uuid:${id}` },
     cause: error,
   });
-}
-
-/** Logs; a logger that throws harms nobody. */
-export function tell(
-  logger: Logger,
-  level: "debug" | "info" | "warn" | "error",
-  sentence: string,
-  details: Record<string, unknown>,
-): void {
-  try {
-    logger[level](sentence, details);
-  } catch (error) {
-    console.error(sentence, error);
-  }
 }

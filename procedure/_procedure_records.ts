@@ -1,7 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { Logger } from "@longrun/tasks/logger";
-import { tell } from "./_problem.ts";
 import type { ArgCapture, ProcedureSummary } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { OutputOptions, StoredOutput } from "./procedure_service.ts";
@@ -137,7 +136,7 @@ export class ProcedureRecords {
     try {
       write();
     } catch (error) {
-      tell(this.#logger, "error", `Could not ${what} PID #${pid}`, {
+      this.#logger.error(`Could not ${what} PID #${pid}`, {
         pid,
         error,
       });

@@ -2,6 +2,7 @@
 
 import { systemClock } from "@longrun/tasks/clock";
 import { defaultLogger } from "@longrun/tasks/logger";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { OUTPUT_LIMITS } from "./_script_output.ts";
 import { Pipes } from "./_script_pipes.ts";
 import { kill, type Started, startProcess } from "./_script_process.ts";
@@ -46,7 +47,8 @@ async function start(options: ScriptWorkerOptions): Promise<Started> {
 /** Starts a process and waits for it to connect. */
 export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
   const { pid, clock = systemClock, signal, onOutput } = options;
-  const { logger = defaultLogger, startupTimeout = 10_000 } = options;
+  const { startupTimeout = 10_000 } = options;
+  const logger = harmlessLogger(options.logger ?? defaultLogger);
   const started = await start(options);
   const { process } = started;
   const limits = { ...OUTPUT_LIMITS, ...options.outputLimits };
@@ -54,11 +56,7 @@ export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
     try {
       onOutput?.(output);
     } catch (error) {
-      try {
-        logger.error(`Procedure #${pid}: Its output was not taken`, { error });
-      } catch {
-        // A logger that throws must not take the service down with it.
-      }
+      logger.error(`Procedure #${pid}: Its output was not taken`, { error });
     }
   });
   const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();

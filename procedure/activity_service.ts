@@ -18,8 +18,8 @@ import {
 } from "./_activity_command.ts";
 import { follow, isOver } from "./_activity_states.ts";
 import { checkFiniteCount, checkFunction, checkOptions } from "./_arguments.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { MainStarter, type Startable } from "./_main_starter.ts";
-import { tell } from "./_problem.ts";
 import { writeDefinition } from "./_scheduling_block_wire.ts";
 import type {
   ActivityState,
@@ -172,7 +172,7 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
     this.#blocks = blocks;
     this.#store = store;
     this.#limit = historyLimit;
-    this.#logger = logger;
+    this.#logger = harmlessLogger(logger);
     this.#now = now;
     this.#lastId = store.lastActivityId;
     this.#endEvents = procedures.bus.onEvent(
@@ -309,9 +309,7 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
 
   #report({ summary }: Followed, error: unknown): void {
     if (this.#scope.aborted) return;
-    tell(
-      this.#logger,
-      "error",
+    this.#logger.error(
       `Activity ${summary.id} '${summary.name}' has failed: ${error}`,
       { activity: summary.id, error },
     );
@@ -491,7 +489,7 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
       write();
     } catch (error) {
       const sentence = `Could not ${what} activity ${id}: ${error}`;
-      tell(this.#logger, "error", sentence, { activity: id, error });
+      this.#logger.error(sentence, { activity: id, error });
     }
   }
 }

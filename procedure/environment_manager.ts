@@ -25,6 +25,7 @@ import { configIn, denoInstall, runEnv, runFlags } from "./_deno_install.ts";
 import { copyTree } from "./_file_tree.ts";
 import { FolderCache } from "./_folder_cache.ts";
 import { commitOf, keyOf } from "./_git_address.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { within } from "./_program.ts";
 import type { GitManager } from "./git_manager.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -236,7 +237,7 @@ export class EnvironmentManager implements AsyncDisposable {
       sizeLimit,
       what: "environment",
       clock,
-      logger,
+      logger: harmlessLogger(logger),
     });
   }
 

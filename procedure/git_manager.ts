@@ -32,6 +32,7 @@ import {
   repositoryAddress,
 } from "./_git_address.ts";
 import { GitProgram } from "./_git_program.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { WaitOptions } from "./procedure_service.ts";
 import type { GitArgs } from "./script.ts";
@@ -182,7 +183,7 @@ export class GitManager implements AsyncDisposable {
     checkRecord(action, "env", env);
     checkPositive(action, "sizeLimit", sizeLimit);
     checkLogger(action, logger);
-    this.#logger = logger;
+    this.#logger = harmlessLogger(logger);
     this.#directory = resolve(directory);
     this.#protocols = [...protocols];
     this.#program = new GitProgram({
@@ -197,7 +198,7 @@ export class GitManager implements AsyncDisposable {
       sizeLimit,
       what: "checkout",
       clock,
-      logger,
+      logger: this.#logger,
     });
   }
 

@@ -16,6 +16,7 @@ import {
   checkPositive,
 } from "./_arguments.ts";
 import { isOver } from "./_activity_states.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import type { ActivityState, ActivitySummary } from "./activity.ts";
 import type { ProcedureSummary } from "./procedure.ts";
 import { isFinal, type ProcedureState } from "./procedure_state.ts";
@@ -238,9 +239,9 @@ export async function recoverProcedures(
     kill = killAll,
     timeout = 5_000,
     clock = systemClock,
-    logger = defaultLogger,
     signal,
   } = options;
+  const logger = harmlessLogger(options.logger ?? defaultLogger);
   checkFunction(doing, "now", now);
   checkFunction(doing, "kill", kill);
   checkPositive(doing, "timeout", timeout);

@@ -9,7 +9,7 @@
 import { abortable } from "@longrun/tasks/cancellation";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkFiniteCount, checkOptions } from "./_arguments.ts";
-import { tell } from "./_problem.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { stackOf } from "./_stack.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -165,7 +165,7 @@ export class ProcessManager implements AsyncDisposable {
     this.#maxRunning = maxRunning;
     this.#maxLive = maxLive;
     this.#lastPid = lastPid;
-    this.#logger = options.logger ?? defaultLogger;
+    this.#logger = harmlessLogger(options.logger ?? defaultLogger);
   }
 
   /** How many procedures have a process, or are about to. */
@@ -394,7 +394,7 @@ export class ProcessManager implements AsyncDisposable {
     const ended = await this.#endProcess(entry, true);
     if (ended === "unknown") {
       const { pid } = entry;
-      tell(this.#logger, "error", `The process of PID #${pid} did not end`, {
+      this.#logger.error(`The process of PID #${pid} did not end`, {
         pid,
       });
     }
@@ -411,7 +411,7 @@ export class ProcessManager implements AsyncDisposable {
       return await this.#pool.stop(pid, force);
     } catch (error) {
       const what = `The process of PID #${pid} could not be ended`;
-      tell(this.#logger, "error", what, { pid, error });
+      this.#logger.error(what, { pid, error });
       return "unknown";
     }
   }
@@ -484,9 +484,7 @@ export class ProcessManager implements AsyncDisposable {
   #move(entry: Entry, state: ProcedureState, stack?: string): void {
     const from = entry.state;
     if (!canMove(from, state)) {
-      tell(
-        this.#logger,
-        "warn",
+      this.#logger.warn(
         `PID #${entry.pid} was not moved from ${from} to ${state}`,
         { pid: entry.pid, from, to: state },
       );

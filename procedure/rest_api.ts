@@ -19,6 +19,7 @@ import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { Hono } from "hono";
 import { EventStreamHub } from "./_event_stream.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { openApiDocument } from "./_open_api.ts";
 import {
   methodNotAllowed,
@@ -133,7 +134,6 @@ export class RestApi implements AsyncDisposable {
         {},
       page,
       version = "1.0.0",
-      logger = defaultLogger,
       clock = systemClock,
     } = options;
     this.#basePath = basePath;
@@ -141,6 +141,7 @@ export class RestApi implements AsyncDisposable {
     this.#page = page;
     this.#requestTimeout = requestTimeout;
     this.#clock = clock;
+    const logger = harmlessLogger(options.logger ?? defaultLogger);
     this.#logger = logger;
     this.#gate = new Gate({ tokens, authorize, allowedHosts });
     this.#document = JSON.stringify(openApiDocument({

@@ -21,7 +21,7 @@ import {
   checkType,
 } from "./_arguments.ts";
 import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
-import { tell } from "./_problem.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
 import { StateWaits } from "./_state_waits.ts";
 import { encodeStored } from "./_stored_value.ts";
@@ -278,11 +278,15 @@ export class ScriptExecutionService
     this.#abortScript = abortScript;
     this.#abortArgs = abortArgs;
     this.#abortTimeout = abortTimeout;
-    this.#logger = logger;
+    this.#logger = harmlessLogger(logger);
     this.#now = now;
     this.#context = plain(options.context ?? {});
     const store = options.store ?? new InMemoryProcedureStore();
-    this.#records = new ProcedureRecords(store, historyLimit, logger);
+    this.#records = new ProcedureRecords(
+      store,
+      historyLimit,
+      this.#logger,
+    );
     this.#waits = new StateWaits(options.clock);
     this.#silence = this.bus.onEvent(
       "script.output",
@@ -458,9 +462,7 @@ export class ScriptExecutionService
 
   #reportLater(pid: number, work: Promise<unknown>): void {
     work.catch((error) =>
-      tell(
-        this.#logger,
-        "error",
+      this.#logger.error(
         `The stop of PID #${pid} has failed, and nobody waits for it: ${error}`,
         { pid, error },
       )
@@ -608,7 +610,7 @@ export class ScriptExecutionService
     }
     this.#waits.tell(summary);
     if (isFinal(state)) {
-      tell(this.#logger, "info", `PID #${pid} is ${state}`, { pid });
+      this.#logger.info(`PID #${pid} is ${state}`, { pid });
     }
   }
 

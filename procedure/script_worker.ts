@@ -15,6 +15,7 @@ import { deserialize, serialize } from "node:v8";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkName, checkString } from "./_arguments.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import {
   arePatterns,
   type Cloner,
@@ -113,7 +114,7 @@ export class ScriptWorker implements AsyncDisposable {
   ) {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
-    this.#logger = options.logger ?? defaultLogger;
+    this.#logger = harmlessLogger(options.logger ?? defaultLogger);
     this.#process = process;
     this.#connection = connection;
     this.#outbox = new Outbox(connection, CLONER);
@@ -405,11 +406,7 @@ export class ScriptWorker implements AsyncDisposable {
   }
 
   #report(what: string, error: unknown): void {
-    try {
-      this.#logger.error(`Procedure #${this.#options.pid}: ${what}`, { error });
-    } catch {
-      // A logger that throws must not take the service down with it.
-    }
+    this.#logger.error(`Procedure #${this.#options.pid}: ${what}`, { error });
   }
 
   async #watch(listening: Promise<void>): Promise<ScriptExit> {

@@ -8,6 +8,7 @@
 
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ProcedureBus, WaitOptions } from "./procedure_service.ts";
@@ -118,7 +119,7 @@ export class ScriptWorkerPool implements ScriptPool {
     this.#options = options;
     this.#bus = options.bus;
     this.#loaders = options.loaders;
-    this.#logger = options.logger ?? defaultLogger;
+    this.#logger = harmlessLogger(options.logger ?? defaultLogger);
   }
 
   /** The numbers of the procedures that have a process. */

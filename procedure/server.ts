@@ -11,7 +11,7 @@ import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
 import { listen } from "./_http_listener.ts";
-import { tell } from "./_problem.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { isLoopback } from "./_rest_access.ts";
 import { ActivityService } from "./activity_service.ts";
 import { controlPage } from "./control_page.ts";
@@ -279,9 +279,12 @@ export async function serve(
   checkExposure(hostname, options);
   signal?.throwIfAborted();
   const report = (error: unknown): void =>
-    tell(logger, "error", `The service has not ended as it should: ${error}`, {
-      error,
-    });
+    harmlessLogger(logger).error(
+      `The service has not ended as it should: ${error}`,
+      {
+        error,
+      },
+    );
   const stack = new AsyncDisposableStack();
   let parts: Awaited<ReturnType<typeof assemble>>;
   try {

@@ -16,6 +16,7 @@ import {
   checkOptions,
   checkPositive,
 } from "./_arguments.ts";
+import { harmlessLogger } from "./_harmless_logger.ts";
 import { numbered, readOutputOptions, tellGap } from "./_output_window.ts";
 import {
   FORMAT,
@@ -178,7 +179,7 @@ export class SqliteProcedureStore implements ProcedureStore {
     this.#flushInterval = flushInterval;
     this.#retryInterval = retryInterval;
     this.#clock = clock;
-    this.#logger = logger;
+    this.#logger = harmlessLogger(logger);
     this.#database = openSqlite(file, FORMAT, { wait });
     try {
       limitSize(this.#database, maxSize);

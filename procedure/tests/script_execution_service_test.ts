@@ -927,3 +927,37 @@ test("ScriptExecutionService checks its options", () => {
     assertThrows(() => rig({ [name]: 7 }), TypeError, `'${name}' must be`);
   }
 });
+
+test("ScriptExecutionService goes on with a logger that throws", async () => {
+  const fail = () => {
+    throw new Error("no room for the log");
+  };
+  const logger = { debug: fail, info: fail, warn: fail, error: fail };
+  const { error } = console;
+  const lines: unknown[] = [];
+  console.error = (line) => void lines.push(line);
+  try {
+    await using night = rig({ logger });
+    const { service, pool } = night;
+    await service.prepare({ script: observe });
+    await service.waitForState(1, "READY");
+    assertEquals(await service.stop({ pid: 1 }), []);
+    pool.stops = () => Promise.resolve("unknown");
+    await service.prepare({ script: observe });
+    await service.waitForState(2, "READY");
+    pool.crash(2, "out of memory");
+    await settle();
+    assertEquals(
+      service.summarise().map(({ state }) => state),
+      ["STOPPED", "FAILED"],
+    );
+    assertEquals([service.live, service.running], [0, 0]);
+  } finally {
+    console.error = error;
+  }
+  assertEquals(lines, [
+    "PID #1 is STOPPED",
+    "PID #2 is FAILED",
+    "The process of PID #2 did not end",
+  ]);
+});
