@@ -148,7 +148,7 @@ export class ScriptWorker implements AsyncDisposable {
     const worker = new ScriptWorker(options, process, connection, pipes);
     // Nobody listened for a moment.
     if (options.signal?.aborted) {
-      await worker.stop();
+      await worker.stop({ abort: 0 });
       throw options.signal.reason;
     }
     return worker;
