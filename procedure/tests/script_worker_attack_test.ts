@@ -427,8 +427,19 @@ test("Callbacks that throw harm nobody", async () => {
     onSubscribe: fail,
     logger,
   });
-  await worker.run("main", NOTHING, CONTEXT);
-  await worker.run("publishMany", procedureInput({ count: 3 }), CONTEXT);
+  const { error } = console;
+  const lines = new Set<unknown>();
+  console.error = (line) => void lines.add(line);
+  try {
+    await worker.run("main", NOTHING, CONTEXT);
+    await worker.run("publishMany", procedureInput({ count: 3 }), CONTEXT);
+  } finally {
+    console.error = error;
+  }
+  assertEquals([...lines], [
+    "Procedure #7: Its output was not taken",
+    "Procedure #7: What it published was not taken",
+  ]);
 });
 
 test("Nothing stays open in the parent", async () => {
