@@ -4,6 +4,8 @@
 // `_stream_readers.ts URL READERS EVENTS`. Says "open", and in the end what
 // each reader has seen.
 
+import { eventCounter } from "./_event_count.ts";
+
 const [url = "", readers, events] = Deno.args;
 const decoder = new TextDecoder();
 let open = 0;
@@ -12,15 +14,14 @@ async function read(): Promise<string> {
   const response = await fetch(url);
   const reader = response.body?.getReader();
   const pieces: Uint8Array[] = [];
+  const countEvents = eventCounter();
   let count = 0;
   while (count < Number(events)) {
     const { done, value } = await reader?.read() ?? { done: true };
     if (done) break;
     if (pieces.length === 0 && ++open === Number(readers)) console.log("open");
     pieces.push(value);
-    for (let i = value.indexOf(10); i >= 0; i = value.indexOf(10, i + 2)) {
-      if (value[i + 1] === 10) count++;
-    }
+    count += countEvents(value);
   }
   await reader?.cancel();
   const text = pieces.map((piece) => decoder.decode(piece)).join("");
