@@ -50,6 +50,10 @@ const TANGO_CALLS = "tango calls";
 const TANGO_EVENTS = "tango events";
 const PYTANGO = "PyTango";
 const TANGO = "longrun DeviceProxy";
+const BARE_RUN = "bare deno run of an empty module, to its end";
+const BARE_FORK = "bare fork of node:child_process, to its first message";
+const BARE_TERM = "bare SIGTERM to deno run, idle";
+const BARE_SERVE = "bare Deno.serve";
 const BARE_CALLBACKS = "bare map of callbacks";
 const LRC = "longrun LrcDevice and invokeLrc, version 2";
 
@@ -338,6 +342,107 @@ const tables: Table[] = [
         floor: { row: BARE_LOOPS },
       },
       { table: "job tree", column: "quiet", head: "abort", digits: 2 },
+    ],
+  },
+  {
+    title: "Procedures: a script that is ready",
+    text: "Milliseconds until a script that is in a file, or in a repository " +
+      "that is checked out, is loaded in a process of its own and its `init` " +
+      "has returned; median and minimum, beside what the platform takes for " +
+      "less. The original is not measured: its limits are those that its " +
+      "sources state.",
+    rows: "what",
+    columns: [
+      {
+        table: "procedure ready",
+        column: "ready",
+        head: "ready",
+        digits: 1,
+        floor: { row: BARE_RUN },
+      },
+      {
+        table: "procedure ready",
+        column: "ready min",
+        head: "min",
+        digits: 1,
+      },
+    ],
+    words: {
+      table: "procedure ready",
+      column: "original",
+      head: "the original",
+    },
+  },
+  {
+    title: "Procedures: a script that does nothing",
+    text: "Milliseconds from the start until it is RUNNING, and until its " +
+      "process has ended and it is COMPLETE; medians, and minimum.",
+    rows: "what",
+    columns: [
+      {
+        table: "procedure run",
+        column: "running",
+        head: "RUNNING",
+        digits: 1,
+      },
+      {
+        table: "procedure run",
+        column: "complete",
+        head: "COMPLETE",
+        digits: 1,
+      },
+      {
+        table: "procedure run",
+        column: "complete min",
+        head: "min",
+        digits: 1,
+      },
+    ],
+    words: { table: "procedure run", column: "original", head: "the original" },
+  },
+  {
+    title: "Procedures: stopping",
+    text: "Milliseconds until a script is STOPPED, its process gone; median " +
+      "and minimum. By default a script has a second to end when it is asked, " +
+      "half of it when it does not even look; then comes SIGTERM.",
+    rows: "what",
+    columns: [
+      {
+        table: "procedure stop",
+        column: "stop",
+        head: "stopped",
+        digits: 1,
+        floor: { row: BARE_TERM },
+      },
+      { table: "procedure stop", column: "stop min", head: "min", digits: 1 },
+    ],
+    words: {
+      table: "procedure stop",
+      column: "original",
+      head: "the original",
+    },
+  },
+  {
+    title: "Procedures: the REST interface",
+    text:
+      "Requests a second for the summary of a procedure, eight at a time, " +
+      "and events a second from the bus to one reader of the stream; medians, " +
+      "client and service in one process. Bare is a handler that has the same " +
+      "text, and a stream whose bytes are there already.",
+    rows: "server",
+    columns: [
+      {
+        table: "procedure rest",
+        column: "requests",
+        head: "requests",
+        floor: { row: BARE_SERVE },
+      },
+      {
+        table: "procedure rest",
+        column: "events",
+        head: "events",
+        floor: { row: BARE_SERVE },
+      },
     ],
   },
   {
@@ -744,6 +849,23 @@ goals.push({
   digits: 0,
   runtimes: everywhere,
   measure: (figures) => figure(figures, TANGO_EVENTS, TANGO, "pacedLost"),
+});
+
+goals.push({
+  text: "A script in a file is READY within twice what a bare `fork` takes " +
+    "to its first message",
+  atMost: 2,
+  runtimes: ["Deno"],
+  measure: (figures) =>
+    figure(figures, "procedure ready", "longrun, a file", "ready") /
+    figure(figures, "procedure ready", BARE_FORK, "ready"),
+}, {
+  text: "A script in a busy loop is stopped within a second",
+  atMost: 1000,
+  digits: 0,
+  runtimes: ["Deno"],
+  measure: (figures) =>
+    figure(figures, "procedure stop", "longrun, a busy loop", "stop"),
 });
 
 function judge(goal: Goal, runtime: string, figures: Figures): string {

@@ -66,6 +66,7 @@ const plan: [file: string, ...args: string[]][] = [
     "longrun LrcDevice and invokeLrc, version 1, 500 commands",
   ].map((name): [string, string, string] => ["lrc", "memory", name]),
   ["tango"],
+  ["procedure"],
   ["clock"],
   ["clock", "memory", "platform"],
   ["clock", "memory", "longrun"],
