@@ -91,7 +91,11 @@ function readScript(value: unknown): ExecutableScript {
   );
   const uri = text(script_uri, "script_uri");
   if (type === "filesystem") return Object.freeze({ type, uri });
-  if (type !== "git") throw bad("script_type", type);
+  if (type !== "git") {
+    // Of a kind that the service has a loader for.
+    const kind = text(type, "script_type");
+    return Object.freeze({ type: kind as "filesystem", uri });
+  }
   const { git_repo, git_branch, git_commit } = record(
     git_args ?? {},
     "git_args",

@@ -111,6 +111,7 @@ export function encodeScript(script: ExecutableScript): ScriptJson {
   if (script.type === "filesystem") {
     return { script_type: "filesystem", script_uri: script.uri };
   }
+  if (script.type !== "git") return encodeOther(script);
   const { repo, branch = null, commit = null } = script.git;
   return {
     script_type: "git",
@@ -118,6 +119,11 @@ export function encodeScript(script: ExecutableScript): ScriptJson {
     git_args: { git_repo: repo, git_branch: branch, git_commit: commit },
     create_env: script.createEnv,
   };
+}
+
+/** One of a kind that only its loader knows. */
+function encodeOther({ type, uri }: { type: string; uri: string }): ScriptJson {
+  return { script_type: type as "filesystem", script_uri: uri };
 }
 
 /** The script that has travelled, checked already. */

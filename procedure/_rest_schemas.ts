@@ -175,11 +175,15 @@ const RESPONSES: Record<string, Schema> = {
     }),
     create_env: yesOrNo,
   }),
+  OtherScript: {
+    ...record({
+      script_type: { type: "string", not: { enum: ["filesystem", "git"] } },
+      script_uri: text,
+    }),
+    description: "Of a kind that this service has a loader for",
+  },
   Script: {
-    type: "object",
-    required: ["script_type"],
-    discriminator: { propertyName: "script_type" },
-    oneOf: [ref("FileSystemScript"), ref("GitScript")],
+    oneOf: [ref("FileSystemScript"), ref("GitScript"), ref("OtherScript")],
   },
   ProcedureState: { type: "string", enum: PROCEDURE_STATES },
   ActivityState: { type: "string", enum: ACTIVITY_STATES },

@@ -233,6 +233,8 @@ async function assemble(
   const { addr } = stack.use(listen(hostname, port, api.fetch));
   // The streams would keep the server from its end.
   stack.use(api);
+  // First of all, so that those who listen hear how it ends.
+  stack.defer(() => procedures.close());
   const host = addr.hostname.includes(":")
     ? `[${addr.hostname}]`
     : addr.hostname;

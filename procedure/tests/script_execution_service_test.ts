@@ -739,7 +739,8 @@ test("ScriptExecutionService refuses arguments that are none at the door", async
   for (
     const nonsense of [
       undefined,
-      { type: "zip", uri: "file:///scripts/observe.ts" },
+      { type: "", uri: "file:///scripts/observe.ts" },
+      { uri: "file:///scripts/observe.ts" },
       { type: "filesystem", uri: 5 },
       { type: "git", uri: "git://observe.ts" },
       { type: "git", uri: "git://observe.ts", git: { repo: "a", branch: 5 } },

@@ -363,7 +363,9 @@ test("ScriptWorkerPool runs a script in its environment, and lets go of it", asy
   const [kept] = await environments.list();
   const { denoDir, release } = await environments.get({ repo: url });
   release();
-  assertEquals(place.told("user.found"), [[["sky", denoDir], "1"]]);
+  assertEquals(place.told("user.found"), [
+    [["sky", `${denoDir}/longrun_scripts`], "1"],
+  ]);
   assertEquals(kept?.inUse, true);
   await pool.stop(1);
   assertEquals((await environments.list()).map(({ inUse }) => inUse), [false]);

@@ -304,6 +304,8 @@ test("Scripts of a kind of one's own come from its loader", async () => {
   await procedures.start({ pid: 1, forceStart: true });
   await procedures.waitForState(1, "COMPLETE", LIMIT);
   assertEquals(released, ["success"]);
+  const { script: told } = await night.client.get(1);
+  assertEquals(told, { type: kind, uri: "success" });
   await assertRejects(
     () =>
       procedures.prepare({
@@ -415,6 +417,16 @@ test("A server ends with its signal, and stops its procedures", async () => {
   assertEquals(server.procedures.summarise()[0]?.state, "STOPPED");
   await stream.body?.cancel();
   await assertRejects(() => fetch(`${server.url}/procedures`), TypeError);
+});
+
+test("Who listens hears how the procedures of a server end with it", async () => {
+  const server = await serve({ port: 0, policy });
+  const stream = await fetch(`${server.url}/stream`);
+  await server.procedures.prepare({ script: script("loop") });
+  await server.procedures.start({ pid: 1, forceStart: true });
+  const told = stream.text();
+  await server.close();
+  assert((await told).includes('"new_state":"STOPPED"'));
 });
 
 test("Two servers do not share a database", async () => {
