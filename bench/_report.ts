@@ -345,6 +345,50 @@ const tables: Table[] = [
     ],
   },
   {
+    title: "Events by topic",
+    text:
+      "Nanoseconds to publish an event that nobody hears of, one callback, " +
+      "a hundred, and one among ten thousand others that want other topics; " +
+      "and to publish one and take it from a subscription.",
+    rows: "bus",
+    columns: [
+      {
+        table: "event_bus",
+        column: "nobody, ns",
+        head: "nobody",
+        digits: 0,
+        floor: { row: "bare map of callbacks" },
+      },
+      {
+        table: "event_bus",
+        column: "1 callback, ns",
+        head: "1 callback",
+        digits: 0,
+        floor: { row: "bare map of callbacks" },
+      },
+      {
+        table: "event_bus",
+        column: "100 callbacks, ns",
+        head: "100 callbacks",
+        digits: 0,
+        floor: { row: "bare map of callbacks" },
+      },
+      {
+        table: "event_bus",
+        column: "1 of 10,000, ns",
+        head: "1 of 10,000",
+        digits: 0,
+        floor: { row: "bare map of callbacks" },
+      },
+      {
+        table: "event_bus",
+        column: "subscription, ns",
+        head: "subscription",
+        digits: 0,
+      },
+    ],
+  },
+  {
     title: "Procedures: a script that is ready",
     text: "Milliseconds until a script that is in a file, or in a repository " +
       "that is checked out, is loaded in a process of its own and its `init` " +

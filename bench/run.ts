@@ -120,6 +120,9 @@ const runtimes: Runtime[] = [
   { name: "Bun", program: bun, options: ["run"], args: [] },
 ];
 
+/** The files of packages that need Deno itself. */
+const DENO_ONLY = ["procedure"];
+
 async function measure(
   { program, options, args }: Runtime,
   [file, ...mode]: string[],
@@ -140,6 +143,7 @@ async function measureAll(runtime: Runtime, files: string[]): Promise<Figures> {
   const figures: Figures = new Map();
   for (const [file, ...mode] of plan) {
     if (files.length > 0 && !files.includes(file)) continue;
+    if (DENO_ONLY.includes(file) && runtime.program !== deno) continue;
     console.error(`${runtime.name}: ${[file, ...mode].join(" ")}`);
     for (
       const { table, name, values } of await measure(runtime, [file, ...mode])
