@@ -574,8 +574,11 @@ function show(all: AllFigures, table: Table): string[] {
     }
   }
   if (rows.size === 0) return [];
-  const runtimes = [...all.keys()];
-  const heads = runtimes.flatMap((runtime) =>
+  // Those that run it: some packages are for Deno alone.
+  const runtimes = [...all].filter(([, figures]) =>
+    table.columns.some(({ table: id }) => figures.has(id))
+  );
+  const heads = runtimes.flatMap(([runtime]) =>
     table.columns.map(({ head }) => `${runtime} ${head}`)
   );
   const extra = table.words === undefined ? [] : [table.words];
@@ -593,7 +596,7 @@ function show(all: AllFigures, table: Table): string[] {
     ...[...rows].map((row) =>
       line([
         row,
-        ...[...all.values()].flatMap((figures) =>
+        ...runtimes.flatMap(([, figures]) =>
           table.columns.map((column) => cell(figures, row, column))
         ),
         ...extra.map((column) => words(all, row, column)),
