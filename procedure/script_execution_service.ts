@@ -7,7 +7,6 @@
  */
 
 import { abortable } from "@longrun/tasks/cancellation";
-import type { Clock } from "@longrun/tasks/clock";
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import {
@@ -18,13 +17,13 @@ import {
   checkOptions,
   checkPositive,
   checkScript,
-  checkType,
 } from "./_arguments.ts";
 import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
+import { scriptContext } from "./_script_context.ts";
 import { StateWaits } from "./_state_waits.ts";
-import { encodeStored } from "./_stored_value.ts";
+import { subarrayOf } from "./_subarray_args.ts";
 import {
   type PrepareProcessCommand,
   type ProcedureInput,
@@ -48,89 +47,14 @@ import {
   PROCEDURE_STATES,
   type ProcedureState,
 } from "./procedure_state.ts";
-import {
-  InMemoryProcedureStore,
-  type ProcedureStore,
-} from "./procedure_store.ts";
+import { InMemoryProcedureStore } from "./procedure_store.ts";
+import type { ScriptExecutionServiceOptions } from "./script_execution_options.ts";
 import { ProcessManager } from "./process_manager.ts";
 import type { ExecutableScript } from "./script.ts";
 import type { ScriptOutput } from "./procedure_topics.ts";
 import type { ScriptPool } from "./script_pool.ts";
 
-/** Options of {@linkcode ScriptExecutionService}. */
-export interface ScriptExecutionServiceOptions {
-  /** Where the processes of the scripts are. The service closes it. */
-  pool: ScriptPool;
-  /**
-   * Where the events are published.
-   *
-   * @default {a new bus}
-   */
-  bus?: ProcedureBus;
-  /**
-   * What survives the service. It is not closed with it.
-   *
-   * @default {a store in memory}
-   */
-  store?: ProcedureStore;
-  /** The script that runs after a stop, when that is asked for. */
-  abortScript?: ExecutableScript;
-  /**
-   * What the `init` of the abort script is called with, from the summary of the
-   * procedure that is about to be stopped. What it throws refuses the stop.
-   *
-   * @default {the one `subarray_id` among all calls of the procedure}
-   */
-  abortArgs?: (summary: ProcedureSummary) => ProcedureInput;
-  /**
-   * How long the abort script may take to be READY, in milliseconds.
-   *
-   * @default {30_000}
-   */
-  abortTimeout?: number;
-  /**
-   * How many procedures are remembered. Those that live always are.
-   *
-   * @default {10}
-   */
-  historyLimit?: number;
-  /**
-   * How many procedures may be RUNNING.
-   *
-   * @default {1}
-   */
-  maxRunning?: number;
-  /**
-   * How many procedures may have a process.
-   *
-   * @default {64}
-   */
-  maxLive?: number;
-  /**
-   * What holds for the scripts at first.
-   *
-   * @default {{ waitForQaReady: true }}
-   */
-  context?: Readonly<Record<string, unknown>>;
-  /**
-   * Told of moves that were refused and of what could not be kept.
-   *
-   * @default {a logger that is silent but for errors}
-   */
-  logger?: Logger;
-  /**
-   * Measures timeouts.
-   *
-   * @default {systemClock}
-   */
-  clock?: Clock;
-  /**
-   * The time of day, in milliseconds since the epoch.
-   *
-   * @default {Date.now}
-   */
-  now?: () => number;
-}
+export type { ScriptExecutionServiceOptions } from "./script_execution_options.ts";
 
 const ANNOUNCED = {
   RUNNING: "procedure.lifecycle.started",
@@ -140,48 +64,6 @@ const ANNOUNCED = {
   STOPPED: "procedure.lifecycle.stopped",
   UNKNOWN: "procedure.lifecycle.unknown",
 } as const;
-
-/** What is added stays, and each call is given all of it. */
-const MOST_CONTEXT = 65_536;
-
-/** The one `subarray_id` of the calls of a procedure, as the original has it. */
-function subarrayOf({ calls }: ProcedureSummary): ProcedureInput {
-  const ids = new Set(
-    calls.flatMap(({ input: { kwargs } }) =>
-      Object.hasOwn(kwargs, "subarray_id") ? [kwargs.subarray_id] : []
-    ),
-  );
-  const [id] = ids;
-  if (ids.size === 0) throw new RangeError("Subarray ID not specified");
-  if (ids.size > 1) throw new RangeError("Multiple subarray IDs found");
-  return procedureInput({ subarray_id: id });
-}
-
-function plain(context: Readonly<Record<string, unknown>>): ScriptContext {
-  checkType(
-    typeof context === "object" && context !== null,
-    "set the context of scripts",
-    "context",
-    "an object",
-    context,
-  );
-  const copy: ScriptContext = {
-    waitForQaReady: true,
-    ...structuredClone(context),
-  };
-  checkType(
-    typeof copy.waitForQaReady === "boolean",
-    "set the context of scripts",
-    "waitForQaReady",
-    "a boolean",
-    copy.waitForQaReady,
-  );
-  const { length } = encodeStored(copy);
-  if (length <= MOST_CONTEXT) return Object.freeze(copy);
-  throw new RangeError(
-    `Cannot set the context of scripts as it must have at most ${MOST_CONTEXT} characters: it has ${length}`,
-  );
-}
 
 /**
  * Prepares, starts and stops procedures, one process each, and remembers what
@@ -206,6 +88,7 @@ function plain(context: Readonly<Record<string, unknown>>): ScriptContext {
  * ```ts
  * import {
  *   fileSystemScript,
+ *   FileSystemScriptLoader,
  *   type ProcedureBus,
  *   ScriptExecutionService,
  *   ScriptWorkerPool,
@@ -218,8 +101,8 @@ function plain(context: Readonly<Record<string, unknown>>): ScriptContext {
  * await Deno.writeTextFile(`${folder}/expose.ts`, text);
  *
  * const bus: ProcedureBus = new EventBus();
- * const policy = { roots: [{ path: folder }] };
- * const pool = new ScriptWorkerPool({ bus, policy });
+ * const filesystem = new FileSystemScriptLoader({ roots: [{ path: folder }] });
+ * const pool = new ScriptWorkerPool({ bus, loaders: { filesystem } });
  * await using procedures = new ScriptExecutionService({ bus, pool });
  *
  * const script = fileSystemScript(`file://${folder}/expose.ts`);
@@ -280,7 +163,7 @@ export class ScriptExecutionService
     this.#abortTimeout = abortTimeout;
     this.#logger = harmlessLogger(logger);
     this.#now = now;
-    this.#context = plain(options.context ?? {});
+    this.#context = scriptContext(options.context ?? {});
     const store = options.store ?? new InMemoryProcedureStore();
     this.#records = new ProcedureRecords(
       store,
@@ -327,7 +210,7 @@ export class ScriptExecutionService
    * @throws {DOMException} If a value cannot be cloned.
    */
   setContext(changes: Readonly<Record<string, unknown>>): void {
-    this.#context = plain({ ...this.#context, ...changes });
+    this.#context = scriptContext({ ...this.#context, ...changes });
   }
 
   /**

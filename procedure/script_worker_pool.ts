@@ -34,8 +34,12 @@ export type ScriptLoaders = {
 export interface ScriptWorkerPoolOptions {
   /** Where the events of the scripts and their output are published. */
   bus: ProcedureBus;
-  /** Who brings scripts here. A kind without a loader is refused. */
-  loaders: ScriptLoaders;
+  /**
+   * Who brings scripts here. A kind without a loader is refused.
+   *
+   * @default {{}}
+   */
+  loaders?: ScriptLoaders;
   /** How long each step of a stop may take. */
   stopPolicy?: StopPolicy;
   /**
@@ -81,6 +85,7 @@ const NO_TIME: StopPolicy = Object.freeze({ abort: 0 });
  * ```ts
  * import {
  *   fileSystemScript,
+ *   FileSystemScriptLoader,
  *   type ProcedureBus,
  *   ProcedureError,
  *   ScriptWorkerPool,
@@ -90,8 +95,8 @@ const NO_TIME: StopPolicy = Object.freeze({ abort: 0 });
  *
  * const folder = await Deno.makeTempDir();
  * const bus: ProcedureBus = new EventBus();
- * const policy = { roots: [{ path: folder }] };
- * await using pool = new ScriptWorkerPool({ bus, policy });
+ * const filesystem = new FileSystemScriptLoader({ roots: [{ path: folder }] });
+ * await using pool = new ScriptWorkerPool({ bus, loaders: { filesystem } });
  *
  * await pool.check(fileSystemScript(`file://${folder}/observe.ts`));
  * await assertRejects(
@@ -118,7 +123,7 @@ export class ScriptWorkerPool implements ScriptPool {
     checkOptions("create ScriptWorkerPool", options);
     this.#options = options;
     this.#bus = options.bus;
-    this.#loaders = options.loaders;
+    this.#loaders = options.loaders ?? {};
     this.#logger = harmlessLogger(options.logger ?? defaultLogger);
   }
 
