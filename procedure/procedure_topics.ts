@@ -20,6 +20,16 @@ import type {
 } from "./procedure.ts";
 import type { ProcedureState } from "./procedure_state.ts";
 
+/** A procedure has another state. `LifecycleMessage` of `ska_oso_oet`. */
+export interface LifecycleMessage {
+  /** The number of the procedure. */
+  readonly pid: number;
+  /** The state that it has now. */
+  readonly state: ProcedureState;
+  /** Since when, in milliseconds since the epoch. */
+  readonly time: number;
+}
+
 /** A line that a script wrote. */
 export interface ScriptOutput {
   /** The number of the procedure. */
@@ -66,11 +76,7 @@ export interface ProcedureTopics {
   /** The reply to `request.procedure.list`. */
   "procedure.pool.list": BusReply<readonly ProcedureSummary[]>;
   /** A procedure has another state. */
-  "procedure.lifecycle.statechange": {
-    readonly pid: number;
-    readonly state: ProcedureState;
-    readonly time: number;
-  };
+  "procedure.lifecycle.statechange": LifecycleMessage;
   /** A procedure has failed, and this is why. Comes after `FAILED`. */
   "procedure.lifecycle.stacktrace": {
     readonly pid: number;
