@@ -6,7 +6,8 @@ import type { Logger } from "@longrun/tasks/logger";
 import { join } from "node:path";
 import { FileLock } from "./_file_lock.ts";
 import { sizeOfTree } from "./_file_tree.ts";
-import { ProcedureError } from "./procedure_errors.ts";
+import { withinSize } from "./_size_watch.ts";
+import { ProcedureError, type ProcedureErrorCode } from "./procedure_errors.ts";
 
 /** What a {@linkcode FolderCache} is made of. */
 export interface FolderCacheOptions {
@@ -14,6 +15,10 @@ export interface FolderCacheOptions {
   directory: string;
   /** How many bytes they may take together. */
   sizeLimit: number;
+  /** How many bytes one of them may take. */
+  entryLimit: number;
+  /** Which error it is when one takes more. */
+  code: ProcedureErrorCode;
   /** What a folder holds, for messages. */
   what: string;
   clock: Clock;
@@ -84,7 +89,9 @@ const SEPARATOR = "+";
 export class FolderCache {
   readonly #directory: string;
   readonly #sizeLimit: number;
+  readonly #entryLimit: number;
   readonly #what: string;
+  readonly #code: ProcedureErrorCode;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #residents: Map<string, Resident> = new Map();
@@ -98,7 +105,9 @@ export class FolderCache {
   constructor(options: FolderCacheOptions) {
     this.#directory = options.directory;
     this.#sizeLimit = options.sizeLimit;
+    this.#entryLimit = options.entryLimit;
     this.#what = options.what;
+    this.#code = options.code;
     this.#clock = options.clock;
     this.#logger = options.logger;
   }
@@ -329,7 +338,7 @@ export class FolderCache {
     const folder = this.#aside(key);
     await Deno.mkdir(folder, { mode: 0o700 });
     try {
-      await build(folder, signal);
+      await this.#fill(folder, build, signal);
       signal.throwIfAborted();
       const record = { size: await sizeOfTree(folder) };
       await Deno.writeTextFile(join(folder, RECORD), JSON.stringify(record));
@@ -341,6 +350,17 @@ export class FolderCache {
       throw error;
     }
     await this.#evict();
+  }
+
+  #fill(folder: string, build: BuildFolder, signal: AbortSignal) {
+    const limit = this.#entryLimit;
+    const error = () =>
+      new ProcedureError(
+        this.#code,
+        `The ${this.#what} has more than ${limit} bytes`,
+      );
+    const watch = { folder, limit, error, signal, clock: this.#clock };
+    return withinSize(watch, (signal) => build(folder, signal));
   }
 
   async #isThere(key: string): Promise<boolean> {

@@ -92,6 +92,12 @@ export interface EnvironmentManagerOptions {
    */
   sizeLimit?: number;
   /**
+   * How many bytes one environment may take. What grows beyond is not finished.
+   *
+   * @default {2_147_483_648}
+   */
+  entryLimit?: number;
+  /**
    * Measures the time.
    *
    * @default {systemClock}
@@ -206,6 +212,7 @@ export class EnvironmentManager implements AsyncDisposable {
       env = {},
       timeout = 600_000,
       sizeLimit = 10 * 2 ** 30,
+      entryLimit = 2 * 2 ** 30,
       clock = systemClock,
       logger = defaultLogger,
     } = options;
@@ -221,6 +228,7 @@ export class EnvironmentManager implements AsyncDisposable {
     checkRecord(action, "env", env);
     checkPositive(action, "timeout", timeout);
     checkPositive(action, "sizeLimit", sizeLimit);
+    checkPositive(action, "entryLimit", entryLimit);
     checkLogger(action, logger);
     const made = { deno, env: { ...env } };
     const {
@@ -235,6 +243,8 @@ export class EnvironmentManager implements AsyncDisposable {
     this.#cache = new FolderCache({
       directory: resolve(directory),
       sizeLimit,
+      entryLimit,
+      code: "environment-failed",
       what: "environment",
       clock,
       logger: harmlessLogger(logger),

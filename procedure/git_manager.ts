@@ -83,6 +83,12 @@ export interface GitManagerOptions {
    */
   sizeLimit?: number;
   /**
+   * How many bytes one checkout may take. What grows beyond is not finished.
+   *
+   * @default {2_147_483_648}
+   */
+  entryLimit?: number;
+  /**
    * Measures the time.
    *
    * @default {systemClock}
@@ -166,6 +172,7 @@ export class GitManager implements AsyncDisposable {
       protocols = ["https", "ssh", "http", "git"],
       env = {},
       sizeLimit = 10 * 2 ** 30,
+      entryLimit = 2 * 2 ** 30,
       clock = systemClock,
       logger = defaultLogger,
     } = options;
@@ -182,6 +189,7 @@ export class GitManager implements AsyncDisposable {
     );
     checkRecord(action, "env", env);
     checkPositive(action, "sizeLimit", sizeLimit);
+    checkPositive(action, "entryLimit", entryLimit);
     checkLogger(action, logger);
     this.#logger = harmlessLogger(logger);
     this.#directory = resolve(directory);
@@ -196,6 +204,8 @@ export class GitManager implements AsyncDisposable {
     this.#cache = new FolderCache({
       directory: this.#directory,
       sizeLimit,
+      entryLimit,
+      code: "git-failed",
       what: "checkout",
       clock,
       logger: this.#logger,

@@ -520,3 +520,47 @@ test("EnvironmentManager checks its options", () => {
   }
   assertThrows(() => new EnvironmentManager({ git, timeout: 0 }), RangeError);
 });
+
+test("EnvironmentManager gives up what grows too large, while it grows and afterwards", async () => {
+  await using place = new Place();
+  await place.commit({ "a.ts": "a" });
+  const clock = new ManualClock();
+  const written = Promise.withResolvers<void>();
+  let signal: AbortSignal | undefined;
+  const swell: Install = async (folder, context) => {
+    ({ signal } = context);
+    await Deno.writeTextFile(`${folder}/large`, "x".repeat(5_000));
+    written.resolve();
+    await new Promise((_, reject) =>
+      context.signal.addEventListener(
+        "abort",
+        () => reject(context.signal.reason),
+      )
+    );
+  };
+  const growing = place.manager(swell, { clock, entryLimit: 4_000 });
+  const late = assertRejects(
+    () => growing.get({ repo: place.repo }),
+    ProcedureError,
+    "The environment has more than 4000 bytes",
+  );
+  await written.promise;
+  for (let looks = 0; looks < 1_000 && !signal?.aborted; looks++) {
+    await clock.advance(1_000);
+    await pause(1);
+  }
+  assert(signal?.aborted);
+  assertEquals((await late).code, "environment-failed");
+  const grown = place.manager(
+    (folder) => Deno.writeTextFile(`${folder}/large`, "x".repeat(5_000)),
+    { entryLimit: 4_000 },
+  );
+  await assertRejects(
+    () => grown.get({ repo: place.repo }),
+    ProcedureError,
+    "more than 4000 bytes",
+  );
+  assertEquals(place.kept, []);
+  const fitting = place.manager(undefined, { entryLimit: 4_000 });
+  using _ = await fitting.get({ repo: place.repo });
+});
