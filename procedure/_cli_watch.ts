@@ -84,6 +84,8 @@ class Watch {
   /** How many of them the states that are known go with. */
   #due = 0;
   #wake: () => void = () => {};
+  /** What the events have ended with. */
+  #failure: { readonly error: unknown } | undefined = undefined;
   #drained: () => void = () => {};
   /** The state that the stream told last. */
   #heard: unknown = undefined;
@@ -109,9 +111,10 @@ class Watch {
   async run(events: ProcedureEvents): Promise<RemoteProcedure> {
     const session = this.#session;
     session.onInterrupt(() => this.#interrupted());
-    const failure = Promise.withResolvers<never>();
-    failure.promise.catch(() => {});
-    this.#read(events).catch(failure.reject);
+    this.#read(events).catch((error) => {
+      this.#failure = { error };
+      this.#wake();
+    });
     const stopTicking = this.#options.isSilent ? () => {} : this.#tick(0);
     try {
       for (;;) {
@@ -125,10 +128,11 @@ class Watch {
         const woken = Promise.withResolvers<void>();
         this.#wake = woken.resolve;
         if (this.#isStateNew || this.#isOutputNew) continue;
-        await abortable(
-          Promise.race([woken.promise, failure.promise]),
-          this.#signal,
-        );
+        // Not a race with the failure, on which each round would leave more.
+        if (this.#failure === undefined) {
+          await abortable(woken.promise, this.#signal);
+        }
+        if (this.#failure !== undefined) throw this.#failure.error;
       }
     } finally {
       stopTicking();

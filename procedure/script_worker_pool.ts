@@ -6,6 +6,7 @@
  * @module
  */
 
+import { abortable } from "@longrun/tasks/cancellation";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { checkOptions } from "./_arguments.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
@@ -13,7 +14,11 @@ import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ProcedureBus, WaitOptions } from "./procedure_service.ts";
 import type { ExecutableScript, ScriptKinds } from "./script.ts";
-import type { LoadedScript, ScriptLoader } from "./script_loader.ts";
+import type {
+  LoadedScript,
+  LoadScriptOptions,
+  ScriptLoader,
+} from "./script_loader.ts";
 import type {
   CreateScriptOptions,
   ScriptEnd,
@@ -144,7 +149,8 @@ export class ScriptWorkerPool implements ScriptPool {
     options: WaitOptions = {},
   ): Promise<void> {
     options.signal?.throwIfAborted();
-    await this.#loaderOf(script).check(script, options);
+    const checking = this.#loaderOf(script).check(script, options);
+    await abortable(Promise.resolve(checking), options.signal);
   }
 
   #loaderOf(script: ExecutableScript): ScriptLoader<ExecutableScript> {
@@ -201,8 +207,7 @@ export class ScriptWorkerPool implements ScriptPool {
     onCreated: () => void,
   ): Promise<readonly string[]> {
     onState("IDLE");
-    const loader = this.#loaderOf(script);
-    const place = seat.place = await loader.load(script, { signal, onState });
+    const place = seat.place = await this.#load(script, { signal, onState });
     signal.throwIfAborted();
     seat.worker = await ScriptWorker.spawn(
       this.#workerOptions(seat, place, signal),
@@ -213,6 +218,28 @@ export class ScriptWorkerPool implements ScriptPool {
     const functions = await seat.worker.load(place.url);
     onState("IDLE");
     return functions;
+  }
+
+  /** A loader that does not heed the signal keeps nobody from a stop. */
+  async #load(
+    script: ExecutableScript,
+    options: LoadScriptOptions,
+  ): Promise<LoadedScript> {
+    const loading = this.#loaderOf(script).load(script, options);
+    try {
+      return await abortable(loading, options.signal);
+    } catch (error) {
+      void loading.then((place) => this.#release(place), () => {});
+      throw error;
+    }
+  }
+
+  #release(place: LoadedScript | undefined): void {
+    try {
+      place?.release?.();
+    } catch (error) {
+      this.#logger.warn("A script could not be let go of", { error });
+    }
   }
 
   #workerOptions(
@@ -311,7 +338,7 @@ export class ScriptWorkerPool implements ScriptPool {
       return await seat.worker.stop(force ? NO_TIME : undefined);
     } finally {
       seat.silence?.();
-      seat.place?.release?.();
+      this.#release(seat.place);
       this.#seats.delete(pid);
     }
   }

@@ -26,6 +26,7 @@ import {
   ScriptWorkerPool,
   type ScriptWorkerPoolOptions,
 } from "../script_worker_pool.ts";
+import type { LoadedScript } from "../script_loader.ts";
 import { eventually, isAlive, namesIn } from "./_eventually.ts";
 import {
   type Files,
@@ -432,4 +433,50 @@ test("ScriptWorkerPool that is closed has no processes", async () => {
   await pool.close();
   assertEquals(pool.pids, []);
   assertEquals(isAlive(place.osPid), false);
+});
+
+test("ScriptWorkerPool is not held up by a loader that hangs, or fails to let go", async () => {
+  await using place = new Place();
+  const loaded = Promise.withResolvers<LoadedScript>();
+  let released = 0;
+  const script = await place.write("a.js", "export function main() {}");
+  const pool = place.pool({
+    loaders: {
+      filesystem: { check() {}, load: () => loaded.promise },
+    },
+  });
+  const controller = new AbortController();
+  const { signal } = controller;
+  const creating = pool.create(1, script, { signal, onState: () => {} });
+  creating.catch(() => {});
+  assertEquals(await pool.stop(1), "stopped");
+  await assertRejects(() => creating, DOMException, "Stopped");
+  loaded.resolve({
+    url: script.uri,
+    roots: [place.folder.path],
+    grants: {},
+    release() {
+      released++;
+      throw new Error("no lock");
+    },
+  });
+  await eventually(() => released === 1, "was it let go");
+  await pool.create(2, script, { signal, onState: () => {} });
+  assertEquals(await pool.stop(2), "stopped");
+  assertEquals(released, 2);
+  assertEquals(place.warnings, [
+    "A script could not be let go of",
+    "A script could not be let go of",
+  ]);
+  const hanging = place.pool({
+    loaders: {
+      filesystem: {
+        check: () => new Promise(() => {}),
+        load: () => loaded.promise,
+      },
+    },
+  });
+  const waiting = hanging.check(script, { signal });
+  controller.abort(new Error("dawn"));
+  await assertRejects(() => waiting, Error, "dawn");
 });
