@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import { type Clock, systemClock } from "@longrun/tasks/clock";
-import { onAbort } from "@longrun/tasks/cancellation";
+import { onAbort, timeout as waitFor } from "@longrun/tasks/cancellation";
 
 /** How a program is run. */
 export interface ProgramOptions {
@@ -93,13 +93,14 @@ export async function within(
   ms: number,
   work: Promise<unknown>,
 ): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => resolve(false), ms);
-  try {
-    return await Promise.race([work.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const none = Symbol();
+  const late = (error: unknown): typeof none => {
+    if (error instanceof DOMException && error.name === "TimeoutError") {
+      return none;
+    }
+    throw error;
+  };
+  return await waitFor(work, ms).catch(late) !== none;
 }
 
 /**

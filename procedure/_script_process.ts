@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { systemClock } from "@longrun/tasks/clock";
 import type { ChildSetup } from "./_script_messages.ts";
 import { decodeFrame, readFrames } from "./_script_messages.ts";
 import { sealDenoDir } from "./_script_deno_dir.ts";
@@ -211,7 +212,10 @@ function acceptChild(
   };
   const greet = async (connection: Deno.TcpConn) => {
     guests.add(connection);
-    const timer = setTimeout(() => close(connection), GREETING_TIMEOUT);
+    const cancel = systemClock.setTimer(
+      () => close(connection),
+      GREETING_TIMEOUT,
+    );
     try {
       if (await isFromChild(connection, token)) {
         guests.delete(connection);
@@ -222,7 +226,7 @@ function acceptChild(
     } catch {
       // A stranger who says something else.
     } finally {
-      clearTimeout(timer);
+      cancel();
       if (guests.delete(connection)) close(connection);
     }
   };
