@@ -52,5 +52,8 @@ for (const [name, step] of steps) {
 }
 
 console.log();
-for (const [name, totals] of results) console.log(`${name}: ${show(totals)}`);
+for (const [name, totals] of results) {
+  console.log(`${name}: ${show(totals)}`);
+  totals.failures = totals.failures.map((text) => `${name}: ${text}`);
+}
 end(sum([...results.values()]));

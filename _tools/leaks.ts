@@ -12,7 +12,7 @@ import { findTests, packages, portablePackages } from "./files.ts";
 import { install } from "./npm.ts";
 import { bun, deno, node24, read } from "./process.ts";
 import { resolution } from "./std.ts";
-import { end, sum, type Totals } from "./totals.ts";
+import { counted, end, failure, sum, type Totals } from "./totals.ts";
 
 /** A script that hangs is ended after so many milliseconds. */
 const limit = 180_000;
@@ -28,9 +28,14 @@ async function countLeaks(
     const { success, text } = await read(program, [...args, file], { limit });
     console.log(text.trimEnd());
     const passed = text.match(/^ok /gm)?.length ?? 0;
-    const failed = text.match(/^FAILED /gm)?.length ?? 0;
-    const silent = success ? passed === 0 : failed === 0;
-    all.push({ passed, failed: failed + (silent ? 1 : 0), skipped: 0 });
+    const failures: string[] = text.match(/^FAILED .*/gm) ?? [];
+    if (success ? passed === 0 : failures.length === 0) {
+      failures.push("FAILED without a word");
+    }
+    all.push(
+      counted({ passed }),
+      ...failures.map((line) => failure(line.replace("FAILED", `${file}:`))),
+    );
   }
   return sum(all);
 }

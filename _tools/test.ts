@@ -8,10 +8,11 @@
  */
 
 import { inPackage, packages } from "./files.ts";
+import { countTests } from "./junit.ts";
 import { deno, run } from "./process.ts";
 import { remember } from "./results.ts";
 import { passedOn, resolution } from "./std.ts";
-import { countTests, end, type Totals } from "./totals.ts";
+import { end, type Totals } from "./totals.ts";
 
 /** Runs the tests on Deno. */
 export async function testOnDeno(args: string[] = []): Promise<Totals> {

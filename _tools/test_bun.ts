@@ -8,9 +8,10 @@
  */
 
 import { findTests, portablePackages } from "./files.ts";
+import { countTests } from "./junit.ts";
 import { install } from "./npm.ts";
 import { bun, run } from "./process.ts";
-import { countTests, end, type Totals } from "./totals.ts";
+import { end, type Totals } from "./totals.ts";
 
 /** Runs the tests on Bun. */
 export async function testOnBun(args: string[] = []): Promise<Totals> {

@@ -7,9 +7,10 @@
  */
 
 import { findTests, portablePackages } from "./files.ts";
+import { countTests } from "./junit.ts";
 import { install } from "./npm.ts";
 import { node24, run } from "./process.ts";
-import { countTests, end, type Totals } from "./totals.ts";
+import { end, type Totals } from "./totals.ts";
 
 /** Runs the tests on Node. */
 export async function testOnNode(args: string[] = []): Promise<Totals> {
