@@ -7,8 +7,17 @@ import { topicOf } from "./_event_message.ts";
 import { ZmtpError } from "./_zmtp_codec.ts";
 import { ZmtpSubscriber } from "./_zmtp_subscriber.ts";
 
-/** After how many milliseconds without a heartbeat a server counts as gone. */
-const SILENCE = 11_000;
+/**
+ * After how many milliseconds without a heartbeat a server counts as gone. It
+ * sends one in 9 s, later when it is busy.
+ */
+const SILENCE = 13_000;
+
+/**
+ * After how many milliseconds more, if this process was held up itself: what
+ * came meanwhile is still to be read.
+ */
+const GRACE = 1_000;
 
 /** Options of {@linkcode EventLink.open}. */
 export interface EventLinkOptions {
@@ -131,10 +140,13 @@ export class EventLink {
 
   #watch(delay: number): void {
     const clock = this.#clock;
+    const due = clock.now() + delay;
     this.#cancelWatch = clock.setTimer(
       () => {
-        const left = this.#lastHeard + SILENCE - clock.now();
+        const now = clock.now();
+        const left = this.#lastHeard + SILENCE - now;
         if (left > 0) this.#watch(left);
+        else if (now - due > GRACE) this.#watch(GRACE);
         else this.#lost.resolve(new ZmtpError("There are no heartbeats"));
       },
       delay,

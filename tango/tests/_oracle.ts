@@ -115,6 +115,15 @@ export function asLatin1(text: string): string {
   return String.fromCharCode(...new TextEncoder().encode(text));
 }
 
+/**
+ * The oracle itself is at fault: PyTango crashes now and then where it hears
+ * events, and misses the first ones when the machine is busy. It says nothing
+ * of what is tested.
+ */
+export class OracleFault extends Error {
+  override readonly name: string = "OracleFault";
+}
+
 /** Events that the oracle gets. */
 export class OracleEvents {
   /** All that have come. */
@@ -123,6 +132,7 @@ export class OracleEvents {
   readonly #id: number;
   #taken = 0;
   #wake: (() => void) | undefined = undefined;
+  #fault: OracleFault | undefined = undefined;
 
   constructor(oracle: Oracle, id: number) {
     this.#oracle = oracle;
@@ -135,6 +145,12 @@ export class OracleEvents {
     this.#wake?.();
   }
 
+  /** Takes in that there will be no more. */
+  fail(fault: OracleFault): void {
+    this.#fault = fault;
+    this.#wake?.();
+  }
+
   /** Waits for the next event. */
   async next(ms = 15_000): Promise<OracleEvent> {
     const deadline = performance.now() + ms;
@@ -144,8 +160,11 @@ export class OracleEvents {
         this.#taken++;
         return event;
       }
+      if (this.#fault !== undefined) throw this.#fault;
       const left = deadline - performance.now();
-      if (left <= 0) throw new Error(`The oracle has no event in ${ms} ms`);
+      if (left <= 0) {
+        throw new OracleFault(`The oracle has no event in ${ms} ms`);
+      }
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, left);
         this.#wake = () => {
@@ -172,7 +191,7 @@ export class Oracle implements AsyncDisposable {
   #lastId = 0;
   #rest = "";
   #errors = "";
-  #hasEnded = false;
+  #ended: OracleFault | undefined = undefined;
 
   /**
    * Starts it.
@@ -207,8 +226,8 @@ export class Oracle implements AsyncDisposable {
   ask(what: string, request: Record<string, unknown> = {}): Promise<unknown> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      if (this.#hasEnded) {
-        reject(new Error(`The oracle has ended. ${this.#errors}`));
+      if (this.#ended !== undefined) {
+        reject(this.#ended);
         return;
       }
       this.#waiting.set(id, { resolve, reject });
@@ -291,10 +310,13 @@ export class Oracle implements AsyncDisposable {
   }
 
   #end(how: string, resolve: () => void): void {
-    this.#hasEnded = true;
-    const error = new Error(`The oracle has ended by ${how}. ${this.#errors}`);
-    for (const { reject } of this.#waiting.values()) reject(error);
+    const fault = new OracleFault(
+      `The oracle has ended by ${how}. ${this.#errors}`,
+    );
+    this.#ended = fault;
+    for (const { reject } of this.#waiting.values()) reject(fault);
     this.#waiting.clear();
+    for (const events of this.#subscriptions.values()) events.fail(fault);
     resolve();
   }
 }

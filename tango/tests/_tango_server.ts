@@ -8,11 +8,29 @@
 
 import { test } from "@std/testing/bdd";
 import process from "node:process";
+import { OracleFault } from "./_oracle.ts";
 import { missingDatabase, missingTango } from "./_tango_process.ts";
 
 export * from "./_tango_process.ts";
 
 const isRequired = process.env.LONGRUN_TANGO === "required";
+
+/** How often a test is begun when PyTango, that it compares with, fails. */
+const ATTEMPTS = 3;
+
+async function compare(
+  name: string,
+  body: () => void | Promise<void>,
+): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await body();
+    } catch (error) {
+      if (!(error instanceof OracleFault) || attempt === ATTEMPTS) throw error;
+      console.log(`${name}: begins anew. ${error.message}`);
+    }
+  }
+}
 
 function register(
   missing: string | undefined,
@@ -20,7 +38,7 @@ function register(
   body: () => void | Promise<void>,
 ): void {
   if (missing === undefined) {
-    test(name, body);
+    test(name, () => compare(name, body));
   } else if (isRequired) {
     test(name, () => {
       throw new Error(`LONGRUN_TANGO=required, but ${missing}`);

@@ -44,7 +44,8 @@ tangoTest("DeviceProxy puts events together however they are cut", async () => {
     await proxy.command("PushChange", 10);
     if (mode.kind === "merge") {
       await pause(100);
-      wire.flush("down");
+      // What comes later, when the machine is busy, comes as it is.
+      wire.mode("down", { kind: "forward" });
     }
     const end = last + 10;
     while (last < end) assertEquals(await next(events), ++last);
@@ -99,7 +100,7 @@ tangoTest("DeviceProxy notices a connection that swallows all", async () => {
   assertEquals(await next(events), 0);
   wired.events.mode("down", { kind: "swallow" });
   wired.heartbeats.mode("down", { kind: "swallow" });
-  await clock.advance(11_000);
+  await clock.advance(13_000);
   assertEquals(await next(events), "API_EventTimeout");
   wired.events.mode("down", { kind: "forward" });
   wired.heartbeats.mode("down", { kind: "forward" });
