@@ -61,6 +61,8 @@ export interface ServeRequest {
 export interface Served {
   /** Where the service is: `http://127.0.0.1:5000`. */
   readonly url: string;
+  /** Where its control page is: `http://127.0.0.1:5000/ui`. */
+  readonly page: string;
   /** Stops all procedures and ends the service. */
   close(): Promise<void>;
   /** Resolves when the service has ended, rejects when it has failed. */
@@ -269,8 +271,8 @@ export async function runServe(
     close();
   });
   const forget = onAbort(signal, close);
-  const page = `${served.url.replace(/\/$/, "")}/ui`;
-  if (session.isJson) await printJson(session, { url: served.url, page });
+  const { url, page } = served;
+  if (session.isJson) await printJson(session, { url, page });
   else await terminal.print(page);
   try {
     await Promise.race([closed.promise, served.finished]);

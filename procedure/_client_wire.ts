@@ -233,19 +233,6 @@ export function readOutput(value: unknown, pid: number): OutputPage {
   return keep({ lines, next: number(wire.next, "next") }, value);
 }
 
-/** Writes a script as it travels. */
-export function writeScript(script: ExecutableScript): Wire {
-  const { type, uri } = script;
-  if (type === "filesystem") return { script_type: type, script_uri: uri };
-  const { repo, branch, commit } = script.git;
-  return {
-    script_type: type,
-    script_uri: uri,
-    git_args: { git_repo: repo, git_branch: branch, git_commit: commit },
-    create_env: script.createEnv,
-  };
-}
-
 /** Writes what is asked of an activity as it travels. */
 export function writeRun(command: RunActivityCommand): Wire {
   const { name, sbdId, prepareOnly = false, createEnv = false, args = {} } =

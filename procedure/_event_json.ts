@@ -7,9 +7,9 @@ import {
   encodeActivity,
   encodeInput,
   encodeProcedure,
-  encodeScript,
   seconds,
 } from "./_procedure_json.ts";
+import { encodeScript } from "./_script_json.ts";
 import {
   type PrepareProcessCommand,
   procedureInput,
@@ -25,7 +25,7 @@ function encodeCommand(
   if ("script" in command) {
     const { script, initArgs = procedureInput() } = command;
     const init = encodeInput(initArgs);
-    return { script: encodeScript(script), script_args: { init } };
+    return { script: encodeScript(script, null), script_args: { init } };
   }
   const { pid } = command;
   if ("runAbort" in command) return { pid, run_abort: command.runAbort };

@@ -14,25 +14,7 @@ import {
 } from "./procedure.ts";
 import type { StoredOutput } from "./procedure_service.ts";
 import type { ProcedureState } from "./procedure_state.ts";
-import {
-  type ExecutableScript,
-  fileSystemScript,
-  gitScript,
-} from "./script.ts";
-
-/** A script, as it travels. */
-export type ScriptJson =
-  | { script_type: "filesystem"; script_uri: string }
-  | {
-    script_type: "git";
-    script_uri: string;
-    git_args: {
-      git_repo: string;
-      git_branch?: string | null;
-      git_commit?: string | null;
-    };
-    create_env?: boolean | null;
-  };
+import { encodeScript, type ScriptJson } from "./_script_json.ts";
 
 /** The arguments of a function, as they travel. */
 export interface InputJson {
@@ -106,40 +88,6 @@ export function milliseconds(s: number): number {
   return Math.round(s * 1e6) / 1e3;
 }
 
-/** A script as it travels. */
-export function encodeScript(script: ExecutableScript): ScriptJson {
-  if (script.type === "filesystem") {
-    return { script_type: "filesystem", script_uri: script.uri };
-  }
-  if (script.type !== "git") return encodeOther(script);
-  const { repo, branch = null, commit = null } = script.git;
-  return {
-    script_type: "git",
-    script_uri: script.uri,
-    git_args: { git_repo: repo, git_branch: branch, git_commit: commit },
-    create_env: script.createEnv,
-  };
-}
-
-/** One of a kind that only its loader knows. */
-function encodeOther({ type, uri }: { type: string; uri: string }): ScriptJson {
-  return { script_type: type as "filesystem", script_uri: uri };
-}
-
-/** The script that has travelled, checked already. */
-export function decodeScript(json: ScriptJson): ExecutableScript {
-  if (json.script_type === "filesystem") {
-    return fileSystemScript(json.script_uri);
-  }
-  const { git_repo, git_branch, git_commit } = json.git_args;
-  return gitScript(json.script_uri, {
-    repo: git_repo,
-    branch: git_branch ?? undefined,
-    commit: git_commit ?? undefined,
-    createEnv: json.create_env ?? false,
-  });
-}
-
 /** Arguments as they travel. */
 export function encodeInput(input: ProcedureInput): CallJson {
   return {
@@ -190,7 +138,7 @@ export function encodeProcedure(
   }));
   return {
     id,
-    script: encodeScript(script),
+    script: encodeScript(script, null),
     script_args: Object.fromEntries(
       calls.map(({ fn, args, kwargs }) => [fn, { args, kwargs }]),
     ),

@@ -15,14 +15,13 @@ import {
   decodeActivityCommand,
   decodeContext,
   decodeInput,
-  decodeScript,
   encodeActivity,
   encodeContext,
   encodeOutput,
   encodeProcedure,
   type ScriptArgsJson,
-  type ScriptJson,
 } from "./_procedure_json.ts";
+import { decodeScript, type ScriptJson } from "./_script_json.ts";
 import type { Gate } from "./_rest_access.ts";
 import { readJson } from "./_rest_body.ts";
 import { MOST_LINES, type Route, type RouteId } from "./_rest_routes.ts";

@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { encodeScript } from "./_script_json.ts";
 import type { ActivityDefinition } from "./activity.ts";
 import { type ProcedureInput, procedureInput } from "./procedure.ts";
 import type { SchedulingBlockDefinition } from "./scheduling_block_store.ts";
@@ -161,24 +162,16 @@ export function readDefinition(
   };
 }
 
-function writeScript(script: ExecutableScript): Members {
-  const wire = { script_type: script.type, script_uri: script.uri };
-  if (script.type === "filesystem") return wire;
-  const { repo, branch, commit } = script.git;
-  return {
-    ...wire,
-    git_args: { git_repo: repo, git_branch: branch, git_commit: commit },
-    create_env: script.createEnv,
-  };
-}
-
 /** The document of a definition that has none of its own. */
 export function writeDefinition(
   { id, version, activities }: SchedulingBlockDefinition,
 ): Members {
   const entries = Object.entries(activities).map(([name, activity]) => [
     name,
-    { script: writeScript(activity.script), script_args: activity.args },
+    {
+      script: encodeScript(activity.script, undefined),
+      script_args: activity.args,
+    },
   ]);
   return { sbd_id: id, version, activities: Object.fromEntries(entries) };
 }

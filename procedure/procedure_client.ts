@@ -28,6 +28,7 @@ import { backoff, type RestartPolicy } from "@longrun/tasks/backoff";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import {
+  checkChoice,
   checkCommon,
   checkFiniteCount,
   checkFunction,
@@ -49,8 +50,8 @@ import {
   type RemoteActivity,
   type RemoteProcedure,
   writeRun,
-  writeScript,
 } from "./_client_wire.ts";
+import { encodeScript } from "./_script_json.ts";
 import type { RunActivityCommand } from "./activity.ts";
 import type {
   PrepareProcessCommand,
@@ -273,6 +274,7 @@ export class ProcedureClient {
    * Prepares a procedure. Resolves as soon as there is one: READY comes later.
    *
    * @param command The script, and what its `init` is called with.
+   * @throws {TypeError} If the script is neither in a file nor in a repository.
    * @throws {ProcedureClientError} `"script-refused"`,
    * `"too-many-procedures"`, and as {@linkcode ProcedureClient.list}.
    */
@@ -282,8 +284,15 @@ export class ProcedureClient {
   ): Promise<RemoteProcedure> {
     checkOptions("create procedure", command);
     const { script, initArgs: init } = command;
+    checkChoice(
+      "create procedure",
+      "script.type",
+      "'filesystem' or 'git', as no other kind travels",
+      ["filesystem", "git"],
+      script?.type,
+    );
     const body = {
-      script: writeScript(script),
+      script: encodeScript(script, undefined),
       ...(init === undefined ? {} : { script_args: { init } }),
     };
     return readProcedure(

@@ -12,8 +12,10 @@ Deno.exit(
       logger.warn(`options ${JSON.stringify(options)}`);
       const finished = Promise.withResolvers<void>();
       const timer = setInterval(() => {}, 1000);
+      const origin = `http://${options.hostname}:${options.port}`;
       return Promise.resolve({
-        url: `http://${options.hostname}:${options.port}`,
+        url: `${origin}/api/v1`,
+        page: `${origin}/ui`,
         finished: finished.promise,
         close(): Promise<void> {
           logger.info("closing");

@@ -61,6 +61,16 @@ class Feed {
   }
 }
 
+test("ProcedureClient refuses scripts of kinds that do not travel", async () => {
+  const client = new ProcedureClient({ url: "http://127.0.0.1:1" });
+  const script = { type: "archive", uri: "archive://observe.ts" } as never;
+  await assertRejects(
+    () => client.create({ script }),
+    TypeError,
+    "Cannot create procedure as 'script.type' must be 'filesystem' or 'git'",
+  );
+});
+
 test("ProcedureClient reads what travels in the types of the package", async () => {
   const stub = startStub();
   const client = new ProcedureClient({ url: stub.url });

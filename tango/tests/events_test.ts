@@ -247,7 +247,7 @@ test("DeviceProxy says once that heartbeats are missing, and recovers", async ()
   const { server, proxy, clock } = all;
   const [x, y] = [await proxy.subscribe("X"), await proxy.subscribe("Y")];
   assertEquals([await next(x), await next(y)], [0, 0]);
-  await clock.advance(10_999);
+  await clock.advance(12_999);
   assertEquals(server.events.log.includes("close"), false);
   server.gate = (operation) => {
     if (operation === "command_inout_4") throw new Error("unexpected");
