@@ -15,6 +15,7 @@ import { showState } from "./_cli_table.ts";
 import { harmless } from "./_cli_terminal.ts";
 import { idOf, inputOf, wordOf } from "./_cli_values.ts";
 import { watch } from "./_cli_watch.ts";
+import { countStates } from "./_procedure_history.ts";
 import type { RemoteProcedure } from "./procedure_client.ts";
 import { isFinal } from "./procedure_state.ts";
 import {
@@ -140,7 +141,7 @@ export async function start(session: Session): Promise<ExitStatus> {
     report: reportAll(session),
     begin: async () => {
       await client.start({ pid, args }, { signal });
-      return { pid, shown: history.states.length };
+      return { pid, shown: countStates(history) };
     },
     isDone: isFinal,
   });
@@ -185,6 +186,8 @@ export async function list(session: Session): Promise<ExitStatus> {
   return EXIT.ok;
 }
 
+const notKept = (count: number): string => `  … ${count} more`;
+
 /** `procedure describe` */
 export async function describe(session: Session): Promise<ExitStatus> {
   const { client, signal, terminal } = session;
@@ -195,6 +198,8 @@ export async function describe(session: Session): Promise<ExitStatus> {
     return EXIT.ok;
   }
   const { id, state, script, calls, history, uri } = procedure;
+  const { droppedCalls = 0 } = procedure;
+  const { droppedStates = 0 } = history;
   const lines = [
     `Procedure ${id} is ${showState(terminal, state)}`,
     `Script:  ${harmless(script.uri)}`,
@@ -205,7 +210,8 @@ export async function describe(session: Session): Promise<ExitStatus> {
   }
   if (uri !== "") lines.push(`Address: ${harmless(uri)}`);
   lines.push("", "Calls:");
-  for (const { fn, input, time } of calls) {
+  for (const [index, { fn, input, time }] of calls.entries()) {
+    if (index === 1 && droppedCalls > 0) lines.push(notKept(droppedCalls));
     const words = [
       ...input.args.map(wordOf),
       ...Object.entries(input.kwargs).map(([key, value]) =>
@@ -216,7 +222,8 @@ export async function describe(session: Session): Promise<ExitStatus> {
     lines.push(`  ${showTime(time).padEnd(19)}  ${text}`);
   }
   lines.push("", "States:");
-  for (const [name, time] of history.states) {
+  for (const [index, [name, time]] of history.states.entries()) {
+    if (index === 1 && droppedStates > 0) lines.push(notKept(droppedStates));
     lines.push(`  ${showTime(time)}  ${showState(terminal, name)}`);
   }
   if (history.stacktrace !== null) {

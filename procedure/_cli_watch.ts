@@ -5,11 +5,13 @@ import { abortable, CancelScope, sleep } from "@longrun/tasks/cancellation";
 import type { WatchReport } from "./_cli_report.ts";
 import { optionOf, type Session, showElapsed } from "./_cli_session.ts";
 import type { RemoteEvent } from "./_client_wire.ts";
+import { keptFrom, stateAt } from "./_procedure_history.ts";
 import {
   ProcedureClientError,
   type ProcedureEvents,
   type RemoteProcedure,
 } from "./procedure_client.ts";
+import type { ProcedureHistory } from "./procedure.ts";
 import { isFinal, type ProcedureState } from "./procedure_state.ts";
 
 /** Topics of the service; all others are those of scripts. */
@@ -20,6 +22,8 @@ const REMINDER = 30_000;
 const LAST_EVENTS = 1000;
 /** How many events of the script wait until its states are known. */
 const MAX_EVENTS = 1000;
+/** What is known before anything is. */
+const NO_HISTORY: ProcedureHistory = { states: [], stacktrace: null };
 
 /** What is watched, once it has begun. */
 export interface Watched {
@@ -267,8 +271,9 @@ class Watch {
     const { report } = this.#options;
     const pid = this.#pid;
     for (;;) {
-      const [state, began = Infinity] =
-        this.#summary?.history.states[this.#shown] ?? [];
+      const history = this.#summary?.history ?? NO_HISTORY;
+      this.#shown = keptFrom(history, this.#shown);
+      const [state, began = Infinity] = stateAt(history, this.#shown) ?? [];
       const event = this.#due > 0 ? this.#events[0] : undefined;
       // An event without a time comes as it came.
       const published = event === undefined ? Infinity : event.time || 0;

@@ -133,6 +133,14 @@ function readCalls(summary: Wire): readonly ArgCapture[] {
   });
 }
 
+function readDropped<Name extends string>(
+  name: Name,
+  value: unknown,
+): { [name in Name]?: number } {
+  if (value === undefined || value === null) return {};
+  return { [name]: number(value, name) } as { [name in Name]: number };
+}
+
 /** A procedure of a service elsewhere. */
 export interface RemoteProcedure extends ProcedureSummary {
   /** The address of the procedure. */
@@ -154,6 +162,7 @@ export function readProcedure(value: unknown): RemoteProcedure {
     id: number(wire.id, "id"),
     script: readScript(wire.script),
     calls: Object.freeze(readCalls(wire)),
+    ...readDropped("droppedCalls", wire.dropped_calls),
     history: Object.freeze({
       states: Object.freeze(
         list(history.process_states, "process_states").map((each) => {
@@ -163,6 +172,7 @@ export function readProcedure(value: unknown): RemoteProcedure {
           ) as readonly [ProcedureState, number];
         }),
       ),
+      ...readDropped("droppedStates", history.dropped_states),
       stacktrace: typeof stacktrace === "string" ? stacktrace : null,
     }),
     state: readState(wire.state),

@@ -37,8 +37,10 @@ export interface ProcedureJson {
   script: ScriptJson;
   script_args: Record<string, CallJson>;
   calls: (CallJson & { fn: string; time: number })[];
+  dropped_calls?: number;
   history: {
     process_states: [ProcedureState, number][];
+    dropped_states?: number;
     stacktrace: string | null;
   };
   state: ProcedureState;
@@ -130,7 +132,8 @@ export function encodeProcedure(
   summary: ProcedureSummary,
   root: string,
 ): ProcedureJson {
-  const { id, script, state, history } = summary;
+  const { id, script, state, history, droppedCalls = 0 } = summary;
+  const { droppedStates = 0 } = history;
   const calls = summary.calls.map(({ fn, input, time }) => ({
     fn,
     ...encodeInput(input),
@@ -143,8 +146,10 @@ export function encodeProcedure(
       calls.map(({ fn, args, kwargs }) => [fn, { args, kwargs }]),
     ),
     calls,
+    ...(droppedCalls > 0 ? { dropped_calls: droppedCalls } : {}),
     history: {
       process_states: history.states.map(([name, ms]) => [name, seconds(ms)]),
+      ...(droppedStates > 0 ? { dropped_states: droppedStates } : {}),
       stacktrace: history.stacktrace,
     },
     state,

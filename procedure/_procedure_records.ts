@@ -5,6 +5,7 @@ import type { ArgCapture, ProcedureSummary } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { OutputOptions, StoredOutput } from "./procedure_service.ts";
 import { isFinal, type ProcedureState } from "./procedure_state.ts";
+import { withCall, withState } from "./_procedure_history.ts";
 import { processIdentity } from "./procedure_recovery.ts";
 import type { ScriptOutput } from "./procedure_topics.ts";
 import type { ProcedureStore } from "./procedure_store.ts";
@@ -58,8 +59,7 @@ export class ProcedureRecords {
   }
 
   call(pid: number, call: ArgCapture): void {
-    const summary = this.get(pid);
-    this.#save({ ...summary, calls: [...summary.calls, call] });
+    this.#save(withCall(this.get(pid), call));
   }
 
   move(
@@ -69,15 +69,8 @@ export class ProcedureRecords {
     stack: string | undefined,
   ): ProcedureSummary {
     const summary = this.get(pid);
-    const { states, stacktrace } = summary.history;
-    return this.#save({
-      ...summary,
-      state,
-      history: {
-        states: [...states, [state, time]],
-        stacktrace: stack ?? stacktrace,
-      },
-    });
+    const history = withState(summary.history, state, time, stack);
+    return this.#save({ ...summary, state, history });
   }
 
   /** The process that a procedure has. */

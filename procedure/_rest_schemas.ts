@@ -196,13 +196,21 @@ const RESPONSES: Record<string, Schema> = {
       description: "The last call of each function",
     },
     calls: list(ref("CallRecord")),
+    dropped_calls: {
+      ...count,
+      description: "How many calls after the first are not kept any more",
+    },
     history: record({
       process_states: pairs(PROCEDURE_STATES),
+      dropped_states: {
+        ...count,
+        description: "How many states after the first are not kept any more",
+      },
       stacktrace: orNull(text),
-    }),
+    }, ["dropped_states"]),
     state: ref("ProcedureState"),
     uri: { type: "string", description: "Absolute" },
-  }),
+  }, ["dropped_calls"]),
   Procedures: list(ref("Procedure")),
   Stopped: record({ abort_message: text }),
   ProcedureOrStopped: { anyOf: [ref("Procedure"), ref("Stopped")] },

@@ -294,6 +294,9 @@ export function readActivity(value, touched = 0) {
 /** @param {readonly StateEntry[]} states */
 const lastTime = (states) => states.at(-1)?.[1] ?? -Infinity;
 
+/** @param {Procedure} procedure */
+const lastCall = ({ calls }) => calls.at(-1)?.time ?? -Infinity;
+
 /**
  * Of two descriptions of one procedure, what is true: they may have overtaken
  * each other.
@@ -312,7 +315,7 @@ function newer(known, told) {
   return {
     ...known,
     script: told.script,
-    calls: told.calls.length > known.calls.length ? told.calls : known.calls,
+    calls: lastCall(told) > lastCall(known) ? told.calls : known.calls,
     stacktrace: told.stacktrace ?? known.stacktrace,
     touched: told.touched,
   };

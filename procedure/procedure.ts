@@ -91,8 +91,13 @@ export interface ArgCapture {
 
 /** What became of a procedure, over all its calls. */
 export interface ProcedureHistory {
-  /** Each state, and when it began, in milliseconds since the epoch. */
+  /**
+   * Each state, and when it began, in milliseconds since the epoch. Of more than
+   * 200, the first and the latest.
+   */
   readonly states: readonly (readonly [ProcedureState, number])[];
+  /** How many states after the first are not kept any more, if any. */
+  readonly droppedStates?: number;
   /** What failed, with its stack; `null` if nothing did. */
   readonly stacktrace: string | null;
 }
@@ -103,8 +108,13 @@ export interface ProcedureSummary {
   readonly id: number;
   /** Its script. */
   readonly script: ExecutableScript;
-  /** Its calls, in order. `init` is the first. */
+  /**
+   * Its calls, in order. `init` is the first. Of more than 100, the first and
+   * the latest.
+   */
   readonly calls: readonly ArgCapture[];
+  /** How many calls after the first are not kept any more, if any. */
+  readonly droppedCalls?: number;
   /** What became of it. */
   readonly history: ProcedureHistory;
   /** Its state. */

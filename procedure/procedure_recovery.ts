@@ -17,6 +17,7 @@ import {
 } from "./_arguments.ts";
 import { isOver } from "./_activity_states.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
+import { withState } from "./_procedure_history.ts";
 import type { ActivityState, ActivitySummary } from "./activity.ts";
 import type { ProcedureSummary } from "./procedure.ts";
 import { isFinal, type ProcedureState } from "./procedure_state.ts";
@@ -174,15 +175,10 @@ function ended(
   time: number,
 ): ProcedureSummary {
   const { state, text } = endOf(life);
-  const { states, stacktrace } = summary.history;
-  return {
-    ...summary,
-    state,
-    history: {
-      states: [...states, [state, time]],
-      stacktrace: stacktrace === null ? text : `${stacktrace}\n${text}`,
-    },
-  };
+  const { stacktrace } = summary.history;
+  const stack = stacktrace === null ? text : `${stacktrace}\n${text}`;
+  const history = withState(summary.history, state, time, stack);
+  return { ...summary, state, history };
 }
 
 function activityEnd(procedure: ProcedureState | undefined): ActivityState {
