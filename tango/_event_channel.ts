@@ -25,9 +25,9 @@ const RENEWAL = 200_000;
 const PAUSES = [1000, 2000, 5000, 10_000] as const;
 
 /**
- * How many milliseconds a server gets to take a topic. It looks for new ones
- * only every millisecond or so, when it sends something: without a pause it
- * drops what it sends just then, and nobody hears of it.
+ * How many milliseconds a server gets to take a topic that it knows of. It looks
+ * for new ones only every millisecond or so, when it sends something: without a
+ * pause it drops what it sends just then, and nobody hears of it.
  */
 export const SETTLING = 30;
 
@@ -156,6 +156,7 @@ export class EventChannel {
   async #settle(signal = this.#scope.signal): Promise<void> {
     const { admin, clock } = this.#options;
     await admin.call(ping, this.#waiting(signal));
+    await this.#link?.known(signal);
     await sleep(SETTLING, { clock, signal });
   }
 

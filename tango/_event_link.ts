@@ -19,6 +19,9 @@ const SILENCE = 13_000;
  */
 const GRACE = 1_000;
 
+/** How many milliseconds a server may take to say that it knows the topics. */
+const ANSWER = 2_000;
+
 /** Options of {@linkcode EventLink.open}. */
 export interface EventLinkOptions {
   readonly clock: Clock;
@@ -75,6 +78,8 @@ export class EventLink {
   readonly #events: ZmtpSubscriber;
   readonly #heartbeats: ZmtpSubscriber;
   #lastHeard = 0;
+  /** Whether the server says what it knows, if that is known. */
+  #answers: boolean | undefined = undefined;
   #cancelWatch: (() => void) | undefined = undefined;
   readonly #lost = Promise.withResolvers<unknown>();
 
@@ -117,6 +122,20 @@ export class EventLink {
     this.#topics.delete(feed);
     this.#feeds.delete(topic);
     this.#events.unsubscribe(topic);
+  }
+
+  /**
+   * Resolves when the server knows of the topics that were begun. One that never
+   * says so is waited for once.
+   *
+   * @throws {AbortSignal["reason"]} If the signal aborts first.
+   */
+  async known(signal: AbortSignal): Promise<void> {
+    if (this.#answers === false) return;
+    const clock = this.#clock;
+    const options = { clock, signal, timeout: ANSWER };
+    const isAnswered = await this.#events.ping(options);
+    this.#answers ||= isAnswered;
   }
 
   /** Closes both connections. */

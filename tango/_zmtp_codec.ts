@@ -172,6 +172,12 @@ export function encodeReady(
   return encodeCommand("READY", concatenate(properties));
 }
 
+/** Writes a question whether the peer is there. Its answer has the context. */
+export function encodePing(context: Uint8Array): Uint8Array {
+  // The peer need not miss us: no time to live.
+  return encodeCommand("PING", concatenate([new Uint8Array(2), context]));
+}
+
 /** Writes the answer to a `PING` with the same context. */
 export function encodePong(context: Uint8Array): Uint8Array {
   return encodeCommand("PONG", context);

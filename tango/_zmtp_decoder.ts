@@ -46,6 +46,7 @@ export type ZmtpItem =
   | { readonly kind: "greeting"; readonly greeting: ZmtpGreeting }
   | { readonly kind: "ready"; readonly metadata: ZmtpMetadata }
   | { readonly kind: "ping"; readonly context: Uint8Array }
+  | { readonly kind: "pong"; readonly context: Uint8Array }
   | {
     readonly kind: "command";
     readonly name: string;
@@ -287,6 +288,7 @@ export class ZmtpDecoder {
     }
     if (name === "READY") throw new ZmtpError("The peer was ready twice");
     if (name === "PING") return { kind: "ping", context: decodePing(data) };
+    if (name === "PONG") return { kind: "pong", context: data };
     return { kind: "command", name, data };
   }
 }

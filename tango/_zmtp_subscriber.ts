@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { Socket } from "node:net";
-import { onAbort } from "@longrun/tasks/cancellation";
+import { abortable, onAbort } from "@longrun/tasks/cancellation";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import {
   checkBoolean,
@@ -18,6 +18,7 @@ import { openSocket } from "./_socket.ts";
 import {
   concatenate,
   encodeGreeting,
+  encodePing,
   encodePong,
   encodeReady,
   encodeSubscription,
@@ -67,6 +68,20 @@ export interface ZmtpConnectOptions {
   maxMessage?: number | undefined;
 }
 
+/** Options of {@linkcode ZmtpSubscriber.ping}. */
+export interface ZmtpPingOptions {
+  /** Ends the wait. */
+  signal?: AbortSignal | undefined;
+  /** How long the answer may take, in milliseconds. */
+  timeout: number;
+  /**
+   * Measures the timeout.
+   *
+   * @default {systemClock}
+   */
+  clock?: Clock | undefined;
+}
+
 /** More than this unsent, and the peer is taken not to read its answers. */
 const MOST_UNSENT = 1024 * 1024;
 
@@ -80,6 +95,17 @@ function describe(error: unknown): string {
     return describe(error.errors[0]);
   }
   return error.name;
+}
+
+/** A number as the context of a PING, and back. */
+function contextOf(id: number): Uint8Array {
+  const context = new Uint8Array(4);
+  new DataView(context.buffer).setUint32(0, id);
+  return context;
+}
+
+function idOf({ buffer, byteOffset, length }: Uint8Array): number {
+  return length === 4 ? new DataView(buffer, byteOffset).getUint32(0) : 0;
 }
 
 function checkPublisher(metadata: ZmtpMetadata): void {
@@ -119,6 +145,9 @@ export class ZmtpSubscriber implements AsyncDisposable {
   #peer = "";
   #socket: Socket | undefined = undefined;
   #decoder: ZmtpDecoder = new ZmtpDecoder();
+  /** Who waits for an answer to which PING. */
+  readonly #pings: Map<number, (isAnswered: boolean) => void> = new Map();
+  #lastPing = 0;
   #forgetSignal: (() => void) | undefined = undefined;
   #cancelTimer: (() => void) | undefined = undefined;
 
@@ -229,6 +258,32 @@ export class ZmtpSubscriber implements AsyncDisposable {
   }
 
   /**
+   * Asks the peer to answer. It reads what it gets in order: when it has
+   * answered it knows of all topics that it was told of before. Peers older than
+   * ZMTP 3.1 do not answer.
+   *
+   * @returns A promise of whether it has answered in time.
+   * @throws {AbortSignal["reason"]} If the signal aborts first.
+   */
+  async ping(options: ZmtpPingOptions): Promise<boolean> {
+    const { signal, timeout, clock = systemClock } = options;
+    if (this.#state !== "ready") return false;
+    const id = this.#lastPing = (this.#lastPing + 1) >>> 0;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.#pings.set(id, resolve);
+    this.#socket?.write(encodePing(contextOf(id)));
+    const cancel = clock.setTimer(() => resolve(false), timeout, {
+      ref: this.#ref,
+    });
+    try {
+      return await abortable(promise, signal);
+    } finally {
+      cancel();
+      this.#pings.delete(id);
+    }
+  }
+
+  /**
    * Ends the connection. No message comes from now on.
    *
    * @returns A promise that resolves when the socket is closed.
@@ -306,6 +361,9 @@ export class ZmtpSubscriber implements AsyncDisposable {
       case "ping":
         this.#answer(item.context);
         break;
+      case "pong":
+        this.#pings.get(idOf(item.context))?.(true);
+        break;
     }
   }
 
@@ -353,6 +411,7 @@ export class ZmtpSubscriber implements AsyncDisposable {
     this.#decoder = new ZmtpDecoder();
     this.#connected.reject(refusal);
     this.#closed.resolve(reason);
+    for (const answer of this.#pings.values()) answer(false);
     if (this.#socket === undefined) this.#released.resolve();
     else this.#socket.destroy();
     // The last, because a clock of the user's may throw here.

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Socket } from "node:net";
 import {
   encodeGreeting,
   encodeMessage,
+  encodePong,
   encodeReady,
   type ZmtpGreeting,
 } from "../_zmtp_codec.ts";
@@ -16,6 +17,8 @@ export interface ZmtpPublisherOptions {
   greeting?: Partial<ZmtpGreeting> | Uint8Array;
   /** Sends this when the subscriber has greeted, instead of `READY`. */
   ready?: Uint8Array;
+  /** Does not answer a PING, as before ZMTP 3.1. */
+  isOld?: boolean;
 }
 
 /** The bytes of a text. */
@@ -155,6 +158,13 @@ export class ZmtpPublisher implements AsyncDisposable {
       }
       case "message":
         this.#takeSubscription(peer, item.frames);
+        break;
+      case "ping":
+        if (this.#options.isOld === true) break;
+        peer.socket.write(encodePong(item.context));
+        break;
+      case "pong":
+        this.#note(`PONG ${textOf(item.context)}`);
         break;
       case "command":
         this.#note(`${item.name} ${textOf(item.data)}`);

@@ -100,3 +100,33 @@ test("EventLink is lost soon after, if nothing has come", async () => {
   assertEquals(isLost(), true);
   link.close();
 });
+
+test("EventLink waits once for a server that does not say what it knows", async () => {
+  await using publisher = await ZmtpPublisher.listen({ isOld: true });
+  const clock = new HeldUpClock();
+  const { link } = await linked(publisher, clock);
+  const { signal } = new AbortController();
+  const known = link.known(signal);
+  await clock.manual.advance(2_000);
+  await known;
+  await link.known(signal);
+  link.close();
+});
+
+test("EventLink waits again for a server that was too busy once", async () => {
+  await using publisher = await ZmtpPublisher.listen();
+  const clock = new HeldUpClock();
+  const { link } = await linked(publisher, clock);
+  const { signal } = new AbortController();
+  await link.known(signal);
+  publisher.pause();
+  for (let times = 0; times < 2; times++) {
+    let isKnown = false;
+    const known = link.known(signal).then(() => isKnown = true);
+    await clock.manual.advance(1_999);
+    assertEquals(isKnown, false);
+    await clock.manual.advance(1);
+    await known;
+  }
+  link.close();
+});

@@ -62,6 +62,15 @@ async function zmqPublisher(
   return { program, port: Number(line.slice(5)) };
 }
 
+zmqTest("ZmtpSubscriber gets an answer of ZeroMQ", async (own) => {
+  const { port } = await zmqPublisher(own, "PUB");
+  const subscriber = own(new ZmtpSubscriber(new Inbox()));
+  await subscriber.connect(HOST, port);
+  for (let times = 0; times < 3; times++) {
+    assert(await subscriber.ping({ timeout: 20_000 }));
+  }
+});
+
 zmqTest(
   "ZmtpSubscriber receives from ZeroMQ in order, in any size",
   async (own) => {

@@ -487,6 +487,47 @@ owningTest(
 );
 
 owningTest(
+  "ZmtpSubscriber knows by an answer that the topics have come",
+  async (own) => {
+    const { publisher, reader } = await connected(own, "a");
+    for (const topic of ["b", "c"]) {
+      reader.subscribe(topic);
+      assert(await reader.ping({ timeout: 20_000 }));
+      assertEquals(publisher.log.at(-1), `+${topic}`);
+    }
+    publisher.send(encodeCommand("PONG", bytesOf("nobody asked")));
+    const answers = [1, 2, 3].map(() => reader.ping({ timeout: 20_000 }));
+    assertEquals(await Promise.all(answers), [true, true, true]);
+  },
+);
+
+owningTest(
+  "ZmtpSubscriber does not wait for an answer longer than it is to",
+  async (own) => {
+    const publisher = own(await ZmtpPublisher.listen({ isOld: true }));
+    const reader = own(new Reader());
+    const clock = new ManualClock();
+    assertEquals(await reader.ping({ timeout: 1000, clock }), false);
+    await reader.connect(HOST, publisher.port);
+    const answer = reader.ping({ timeout: 1000, clock });
+    await clock.advance(1000);
+    assertEquals(await answer, false);
+
+    const app = new CountingController();
+    const reason = new Error("enough");
+    const asked = reader.ping({ timeout: 1000, clock, signal: app.signal });
+    app.abort(reason);
+    assertStrictEquals(await assertRejects(() => asked), reason);
+    assertEquals(app.listeners, 0);
+
+    const last = reader.ping({ timeout: 1000, clock });
+    publisher.reset();
+    assertEquals(await last, false);
+    assertEquals(clock.pending, []);
+  },
+);
+
+owningTest(
   "ZmtpSubscriber ends when a peer PINGs and does not read",
   async (own) => {
     const { publisher, reader } = await connected(own, "a");
