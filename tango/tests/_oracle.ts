@@ -117,8 +117,8 @@ export function asLatin1(text: string): string {
 
 /**
  * The oracle itself is at fault: PyTango crashes now and then where it hears
- * events, and misses the first ones when the machine is busy. It says nothing
- * of what is tested.
+ * events, and when the machine is busy it misses the first ones, or heartbeats.
+ * It says nothing of what is tested.
  */
 export class OracleFault extends Error {
   override readonly name: string = "OracleFault";
@@ -158,6 +158,9 @@ export class OracleEvents {
       const event = this.events[this.#taken];
       if (event !== undefined) {
         this.#taken++;
+        if (event.errors?.[0]?.reason === "API_EventTimeout") {
+          throw new OracleFault("The oracle takes the server for gone");
+        }
         return event;
       }
       if (this.#fault !== undefined) throw this.#fault;

@@ -330,6 +330,8 @@ async function startDatabaseIn(
   const common = [
     "--no-defaults",
     `--datadir=${join(folder, "data")}`,
+    // Of their own: two at a time take each other's files away.
+    `--tmpdir=${folder}`,
     // Without it MariaDB refuses to run as root.
     ...(process.getuid?.() === 0 ? ["--user=root"] : []),
   ];
