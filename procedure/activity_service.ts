@@ -8,6 +8,7 @@
 
 import { abortable, CancelScope } from "@longrun/tasks/cancellation";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import { announceActivity } from "./_activity_announcements.ts";
 import {
   activityOf,
   checkCommand,
@@ -16,6 +17,10 @@ import {
   NOTHING,
   withEnv,
 } from "./_activity_command.ts";
+import {
+  ActivityRecords,
+  type RequestedActivity,
+} from "./_activity_records.ts";
 import { follow, isOver } from "./_activity_states.ts";
 import { checkFiniteCount, checkFunction, checkOptions } from "./_arguments.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
@@ -133,17 +138,14 @@ interface Followed {
 export class ActivityService implements ActivityRunner, AsyncDisposable {
   readonly #procedures: ProcedureService;
   readonly #blocks: SchedulingBlockStore;
-  readonly #store: ProcedureStore;
-  readonly #limit: number;
+  readonly #records: ActivityRecords;
   readonly #logger: Logger;
   readonly #now: () => number;
-  readonly #summaries: Map<number, ActivitySummary> = new Map();
   readonly #followed: Map<number, Followed> = new Map();
   readonly #starter: MainStarter = new MainStarter();
   readonly #scope: CancelScope = new CancelScope();
   readonly #background: Set<Promise<unknown>> = new Set();
   readonly #endEvents: () => void;
-  #lastId: number;
 
   /**
    * Creates a service. It remembers the activities of its store, and follows
@@ -170,16 +172,14 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
     checkFunction(doing, "blocks.getDefinition", blocks?.getDefinition);
     this.#procedures = procedures;
     this.#blocks = blocks;
-    this.#store = store;
-    this.#limit = historyLimit;
     this.#logger = harmlessLogger(logger);
     this.#now = now;
-    this.#lastId = store.lastActivityId;
+    this.#records = new ActivityRecords(store, historyLimit, this.#logger);
     this.#endEvents = procedures.bus.onEvent(
       "procedure.lifecycle.statechange",
       ({ data }) => this.#onState(data.pid, data.state, data.time),
     );
-    for (const summary of store.activities()) this.#resume(summary);
+    for (const summary of this.#records.all()) this.#resume(summary);
   }
 
   /**
@@ -233,15 +233,11 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
       ),
     };
     const followed = this.#add({
-      id: ++this.#lastId,
-      procedureId: null,
       sbdId,
       sbiId: instance.id,
       name,
       prepareOnly,
       scriptArgs,
-      state: "REQUESTED",
-      states: [["REQUESTED", this.#now()]],
     });
     const script = withEnv(activity.script, createEnv);
     const begun = this.#inBackground(this.#begin(followed, script));
@@ -263,15 +259,7 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
    * @throws {ProcedureError} `"activity-not-found"`.
    */
   summarise(ids?: readonly number[]): readonly ActivitySummary[] {
-    if (ids === undefined) return [...this.#summaries.values()];
-    const missing = ids.filter((id) => !this.#summaries.has(id));
-    if (missing.length > 0) {
-      throw new ProcedureError(
-        "activity-not-found",
-        `Activity IDs not found: ${missing.join(", ")}`,
-      );
-    }
-    return ids.flatMap((id) => this.#summaries.get(id) ?? []);
+    return ids === undefined ? this.#records.all() : this.#records.some(ids);
   }
 
   /**
@@ -333,17 +321,14 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
     return followed.summary;
   }
 
-  #add(summary: ActivitySummary): Followed {
-    const followed: Followed = { summary, told: new Set(), starts: undefined };
-    this.#makeRoom();
-    this.#keep(followed, summary);
-    this.#publishState(followed);
-    return followed;
+  #add(requested: RequestedActivity): Followed {
+    const summary = this.#records.add(requested, this.#now());
+    announceActivity(this.#procedures.bus, summary);
+    return { summary, told: new Set(), starts: undefined };
   }
 
   /** What the store knew: its procedure may have gone on, or be no more. */
   #resume(summary: ActivitySummary): void {
-    this.#summaries.set(summary.id, summary);
     if (isOver(summary.state)) return;
     const followed: Followed = { summary, told: new Set(), starts: undefined };
     const { procedureId } = summary;
@@ -355,7 +340,7 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
   #link(followed: Followed, pid: number): void {
     const isKnown = followed.summary.procedureId === pid;
     if (!isKnown) {
-      this.#keep(followed, { ...followed.summary, procedureId: pid });
+      followed.summary = this.#records.link(followed.summary, pid);
     }
     this.#followed.set(pid, followed);
     const since = isKnown ? followed.summary.states.at(-1)?.[1] ?? 0 : 0;
@@ -432,64 +417,11 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
   }
 
   #move(followed: Followed, state: ActivityState, time: number): void {
-    const { summary } = followed;
-    this.#keep(followed, {
-      ...summary,
-      state,
-      states: [...summary.states, [state, time]],
-    });
+    const summary = this.#records.move(followed.summary, state, time);
+    followed.summary = summary;
     if (isOver(state) && summary.procedureId !== null) {
       this.#followed.delete(summary.procedureId);
     }
-    this.#publishState(followed);
-    const { bus } = this.#procedures;
-    const hasRun = summary.states.some(([one]) => one === "RUNNING");
-    const { sbiId } = summary;
-    if (state === "PREPARED" && summary.prepareOnly && !hasRun) {
-      bus.publish("activity.lifecycle.running", followed.summary);
-    }
-    if (state === "RUNNING" && !hasRun) {
-      bus.publish("activity.lifecycle.running", followed.summary);
-      bus.publish("sb.lifecycle.started", { sbiId });
-    }
-    if (state === "COMPLETE") {
-      bus.publish("sb.lifecycle.finished.succeeded", { sbiId });
-    } else if (isOver(state)) {
-      bus.publish("sb.lifecycle.finished.failed", { sbiId });
-    }
-  }
-
-  #publishState({ summary: { id, state, states } }: Followed): void {
-    const time = states.at(-1)?.[1] ?? this.#now();
-    this.#procedures.bus.publish(
-      "activity.lifecycle.statechange",
-      { id, state, time },
-    );
-  }
-
-  #keep(followed: Followed, summary: ActivitySummary): void {
-    followed.summary = Object.freeze(summary);
-    this.#summaries.set(summary.id, summary);
-    this.#tryTo("keep", summary.id, () => this.#store.saveActivity(summary));
-  }
-
-  #makeRoom(): void {
-    let excess = this.#summaries.size + 1 - this.#limit;
-    for (const { id, state } of [...this.#summaries.values()]) {
-      if (excess <= 0) return;
-      if (!isOver(state)) continue;
-      excess--;
-      this.#summaries.delete(id);
-      this.#tryTo("forget", id, () => this.#store.removeActivity(id));
-    }
-  }
-
-  #tryTo(what: string, id: number, write: () => void): void {
-    try {
-      write();
-    } catch (error) {
-      const sentence = `Could not ${what} activity ${id}: ${error}`;
-      this.#logger.error(sentence, { activity: id, error });
-    }
+    announceActivity(this.#procedures.bus, summary);
   }
 }
