@@ -8,7 +8,6 @@
 
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import type { DatabaseSync } from "node:sqlite";
 import {
   checkCommon,
   checkFiniteCount,
@@ -19,17 +18,13 @@ import {
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { numbered, readOutputOptions, tellGap } from "./_output_window.ts";
 import {
-  FORMAT,
-  limitSize,
-  type ProcedureStatements,
-  statementsOf,
-} from "./_procedure_tables.ts";
-import { explain, inTransaction, openSqlite } from "./_sqlite_file.ts";
-import { decodeStored, encodeStored } from "./_stored_value.ts";
+  ProcedureFile,
+  type ProcedureFileChanges,
+  type ProcedureFileContent,
+} from "./_procedure_file.ts";
 import type { ActivitySummary } from "./activity.ts";
 import type { ProcedureSummary } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
-import { ProcedureStoreError } from "./procedure_store_error.ts";
 import type { OutputOptions, StoredOutput } from "./procedure_service.ts";
 import {
   InMemoryProcedureStore,
@@ -94,9 +89,15 @@ const BATCH = 1_000;
 /** As many lines wait at most while nothing can be written. */
 const MOST_WAITING = 20_000;
 
-interface Row {
-  readonly id: number;
-  readonly value: string;
+/** The values of these numbers; `undefined` for those that are no more. */
+function pick<V>(
+  ids: ReadonlySet<number>,
+  values: readonly V[],
+  idOf: (value: V) => number,
+): Map<number, V | undefined> {
+  if (ids.size === 0) return new Map();
+  const known = new Map(values.map((value) => [idOf(value), value]));
+  return new Map([...ids].map((id) => [id, known.get(id)]));
 }
 
 /**
@@ -125,8 +126,7 @@ interface Row {
 export class SqliteProcedureStore implements ProcedureStore {
   /** The file. */
   readonly file: string;
-  readonly #database: DatabaseSync;
-  readonly #statements: ProcedureStatements;
+  readonly #content: ProcedureFile;
   readonly #memory: InMemoryProcedureStore = new InMemoryProcedureStore();
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -180,52 +180,21 @@ export class SqliteProcedureStore implements ProcedureStore {
     this.#retryInterval = retryInterval;
     this.#clock = clock;
     this.#logger = harmlessLogger(logger);
-    this.#database = openSqlite(file, FORMAT, { wait });
-    try {
-      limitSize(this.#database, maxSize);
-      this.#statements = statementsOf(this.#database);
-      this.#load();
-    } catch (error) {
-      this.#database.close();
-      throw explain(file, FORMAT.what, error);
-    }
+    this.#content = new ProcedureFile(file, { maxLines, maxSize, wait });
+    this.#content.read((content) => this.#load(content));
   }
 
-  #load(): void {
-    const all = (sql: string): unknown[] => this.#database.prepare(sql).all();
-    for (const row of all("SELECT id, value FROM procedures") as Row[]) {
-      const { summary, process } = this.#decode(row) as StoredProcedure;
+  #load(content: ProcedureFileContent): void {
+    for (const { summary, process } of content.procedures) {
       this.#memory.saveProcedure(summary, process);
-      this.#lines.set(row.id, 0);
+      this.#lines.set(summary.id, 0);
     }
-    for (const row of all("SELECT id, value FROM activities") as Row[]) {
-      this.#memory.saveActivity(this.#decode(row) as ActivitySummary);
+    for (const summary of content.activities) {
+      this.#memory.saveActivity(summary);
     }
-    const counters = all("SELECT name, value FROM counters") as {
-      name: string;
-      value: number;
-    }[];
-    for (const { name, value } of counters) {
-      if (name === "procedure") this.#lastProcedureId = value;
-      if (name === "activity") this.#lastActivityId = value;
-    }
-    const lines = all("SELECT pid, max(line) AS last FROM output GROUP BY pid");
-    for (const { pid, last } of lines as { pid: number; last: number }[]) {
-      this.#lines.set(pid, last);
-    }
-  }
-
-  #decode({ id, value }: Row): unknown {
-    try {
-      return decodeStored(value);
-    } catch (error) {
-      throw new ProcedureStoreError(
-        "damaged",
-        this.file,
-        `Cannot open the ${FORMAT.what} in '${this.file}': number ${id} cannot be read: ${error}`,
-        { cause: error },
-      );
-    }
+    for (const [pid, last] of content.lastLines) this.#lines.set(pid, last);
+    this.#lastProcedureId = content.lastProcedureId;
+    this.#lastActivityId = content.lastActivityId;
   }
 
   /** The highest number that a procedure ever had, or 0. */
@@ -322,10 +291,7 @@ export class SqliteProcedureStore implements ProcedureStore {
 
   #readLines(pid: number, after: number, limit: number): StoredOutput[] {
     try {
-      const rows = this.#statements.read.all(pid, after, limit);
-      return rows.map((row) =>
-        numbered({ pid, ...row } as unknown as StoredOutput, Number(row.line))
-      );
+      return this.#content.lines(pid, after, limit);
     } catch (error) {
       this.#fail(error);
       return [];
@@ -390,7 +356,7 @@ export class SqliteProcedureStore implements ProcedureStore {
     }
     this.#waiting = [];
     try {
-      this.#database.close();
+      this.#content.close();
     } catch (error) {
       this.#fail(error);
     }
@@ -425,10 +391,7 @@ export class SqliteProcedureStore implements ProcedureStore {
     this.#cancelTimer = undefined;
     if (!this.#isDirty) return;
     try {
-      inTransaction(this.#database, () => {
-        this.#writeStates();
-        this.#writeLines();
-      });
+      this.#content.write(this.#changes(), this.#waiting);
       this.#clearStates();
       this.#waiting = [];
       this.#recover();
@@ -447,7 +410,7 @@ export class SqliteProcedureStore implements ProcedureStore {
   #flushStates(): void {
     if (this.#procedures.size + this.#activities.size === 0) return;
     try {
-      inTransaction(this.#database, () => this.#writeStates());
+      this.#content.write(this.#changes());
       this.#clearStates();
     } catch {
       // The first attempt has told why.
@@ -459,44 +422,15 @@ export class SqliteProcedureStore implements ProcedureStore {
     this.#activities.clear();
   }
 
-  #writeStates(): void {
-    const { count, removeProcedure, removeOutput, removeActivity } =
-      this.#statements;
-    if (this.#procedures.size > 0) {
-      const known = new Map(
-        this.#memory.procedures().map((one) => [one.summary.id, one]),
-      );
-      count.run("procedure", this.lastProcedureId);
-      for (const id of this.#procedures) {
-        const one = known.get(id);
-        if (one === undefined) {
-          removeProcedure.run(id);
-          removeOutput.run(id);
-        } else this.#statements.saveProcedure.run(id, encodeStored(one));
-      }
-    }
-    if (this.#activities.size > 0) {
-      const known = new Map(
-        this.#memory.activities().map((one) => [one.id, one]),
-      );
-      count.run("activity", this.lastActivityId);
-      for (const id of this.#activities) {
-        const one = known.get(id);
-        if (one === undefined) removeActivity.run(id);
-        else this.#statements.saveActivity.run(id, encodeStored(one));
-      }
-    }
-  }
-
-  #writeLines(): void {
-    const last = new Map<number, number>();
-    for (const { pid, line, time, stream, text, dropped } of this.#waiting) {
-      this.#statements.append.run(pid, line, time, stream, text, dropped);
-      last.set(pid, line);
-    }
-    for (const [pid, line] of last) {
-      this.#statements.trim.run(pid, line - this.#maxLines);
-    }
+  #changes(): ProcedureFileChanges {
+    const procedures = this.#memory.procedures();
+    const activities = this.#memory.activities();
+    return {
+      procedures: pick(this.#procedures, procedures, (one) => one.summary.id),
+      activities: pick(this.#activities, activities, ({ id }) => id),
+      lastProcedureId: this.lastProcedureId,
+      lastActivityId: this.lastActivityId,
+    };
   }
 
   #fail(error: unknown): void {
