@@ -72,7 +72,7 @@ export class LiveProcedure {
 
   /** Starts the process and loads the script. Whoever listens is told. */
   prepare(script: ExecutableScript, options: CreateProcessOptions): void {
-    this.#settings.onState(this.pid, "CREATING");
+    this.#tell("CREATING");
     this.#life = this.#prepare(script, options)
       .finally(this.#prepared.resolve);
   }
@@ -91,7 +91,7 @@ export class LiveProcedure {
       const functions = await pool.create(pid, script, {
         signal,
         onState: (state) => this.#move(state),
-        onProcess: (osPid) => onProcess?.(pid, osPid),
+        onProcess: (osPid) => this.#safely(() => onProcess?.(pid, osPid)),
       });
       if (signal.aborted) return;
       this.#functions = functions;
@@ -137,6 +137,7 @@ export class LiveProcedure {
    * @throws {ProcedureError} `"invalid-state"`, `"function-not-found"`.
    * @throws {AbortSignal["reason"]} If the signal aborts before the call has
    * begun.
+   * @throws What `context` and `onCall` throw: then the call does not begin.
    */
   async run(fn: string, options: RunProcessOptions): Promise<void> {
     const { args, context, signal, onCall } = options;
@@ -144,6 +145,7 @@ export class LiveProcedure {
     const waiting = { fn };
     this.#isCalled = true;
     this.#waiting = waiting;
+    let holds: ScriptContext;
     try {
       if (this.#state !== "READY") {
         await abortable(this.#prepared.promise, signal);
@@ -152,14 +154,15 @@ export class LiveProcedure {
         throw this.#unrunnable();
       }
       this.#checkFunction(fn);
+      holds = context();
+      onCall?.();
     } catch (error) {
       this.#giveBack(waiting);
       throw error;
     }
     this.#waiting = undefined;
-    onCall?.();
     this.#move("RUNNING");
-    this.#life = this.#call(fn, args, context());
+    this.#life = this.#call(fn, args, holds);
   }
 
   /** The call comes to nothing. Another may have taken the place already. */
@@ -258,7 +261,7 @@ export class LiveProcedure {
 
   #move(to: ProcedureState, stack?: string): void {
     const { pid } = this;
-    const { onState, logger } = this.#settings;
+    const { logger } = this.#settings;
     const from = this.#state;
     if (!canMove(from, to)) {
       const what = `PID #${pid} was not moved from ${from} to ${to}`;
@@ -266,7 +269,22 @@ export class LiveProcedure {
       return;
     }
     this.#state = to;
-    onState(pid, to, stack);
+    this.#tell(to, stack);
+  }
+
+  #tell(state: ProcedureState, stack?: string): void {
+    this.#safely(() => this.#settings.onState(this.pid, state, stack));
+  }
+
+  /** What whoever is told throws keeps no procedure from its end. */
+  #safely(tell: () => void): void {
+    const { pid } = this;
+    try {
+      tell();
+    } catch (error) {
+      const what = `Whoever is told of PID #${pid} has thrown`;
+      this.#settings.logger.error(what, { pid, error });
+    }
   }
 
   #checkFunction(fn: string): void {

@@ -148,8 +148,8 @@ export class ProcessManager implements AsyncDisposable {
     }
     const pid = ++this.#lastPid;
     const procedure = new LiveProcedure(pid, this.#settings);
-    this.#procedures.set(pid, procedure);
     options.onNumber?.(pid);
+    this.#procedures.set(pid, procedure);
     procedure.prepare(script, options);
     return pid;
   }

@@ -18,9 +18,13 @@ export interface ProcessManagerOptions {
   pool: ScriptPool;
   /**
    * Told of each change, at once. With `FAILED` comes the stack of what failed.
+   * What it throws is logged.
    */
   onState: (pid: number, state: ProcedureState, stack?: string) => void;
-  /** Told which process of the operating system is that of a procedure. */
+  /**
+   * Told which process of the operating system is that of a procedure. What it
+   * throws is logged.
+   */
   onProcess?: (pid: number, osPid: number) => void;
   /**
    * How many procedures may be RUNNING. The original allows one.
@@ -56,7 +60,7 @@ export interface CreateProcessOptions {
   readonly context: ScriptContext;
   /** Whether it may exceed the limits: the abort script may. */
   readonly urgent?: boolean;
-  /** Told the number before the first state. */
+  /** Told the number before the first state. If it throws, there is nothing. */
   readonly onNumber?: (pid: number) => void;
 }
 
@@ -70,6 +74,6 @@ export interface RunProcessOptions extends WaitOptions {
   readonly forceStart?: boolean;
   /** Whether it may exceed the limits: the abort script may. */
   readonly urgent?: boolean;
-  /** Called just before the function is. */
+  /** Called just before the function is, which is not if this throws. */
   readonly onCall?: () => void;
 }

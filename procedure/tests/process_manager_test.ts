@@ -333,3 +333,49 @@ test("ProcessManager gives a place back as soon as there is no such function", a
   await lost;
   assertEquals(manager.running, 1);
 });
+
+test("ProcessManager is not harmed by those who are told and throw", async () => {
+  const clouds = new Error("clouds");
+  const fail = () => {
+    throw clouds;
+  };
+  await using night = rig({ onState: fail, onProcess: fail });
+  const { pool, manager } = night;
+  const { create } = pool;
+  pool.create = (pid, script, options) => {
+    options.onProcess?.(77);
+    return create.call(pool, pid, script, options);
+  };
+  manager.create(script, init);
+  await manager.run(1, "main", { ...call, forceStart: true });
+  assertEquals(manager.state(1), "RUNNING");
+  assertEquals(await manager.stop(1), "STOPPED");
+  assertEquals(pool.size, 0);
+  assert(night.warnings.includes("Whoever is told of PID #1 has thrown"));
+});
+
+test("ProcessManager begins no call of which nobody could be told", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  const fail = () => {
+    throw new Error("clouds");
+  };
+  assertThrows(
+    () => manager.create(script, { ...init, onNumber: fail }),
+    Error,
+    "clouds",
+  );
+  assertEquals(manager.live, 0);
+  const pid = manager.create(script, init);
+  await settle();
+  for (const broken of [{ onCall: fail }, { context: fail }]) {
+    await assertRejects(
+      () => manager.run(pid, "main", { ...call, ...broken }),
+      Error,
+      "clouds",
+    );
+    assertEquals([manager.state(pid), manager.running], ["READY", 0]);
+  }
+  await manager.run(pid, "main", call);
+  assertEquals(pool.calls.length, 1);
+});
