@@ -9,17 +9,18 @@
 import { abortable } from "@longrun/tasks/cancellation";
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
+import { AbortScript } from "./_abort_script.ts";
 import {
   checkChoice,
   checkFiniteCount,
   checkFunction,
-  checkInput,
   checkOptions,
   checkPositive,
   checkScript,
 } from "./_arguments.ts";
-import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
+import { announceProcedure } from "./_procedure_announcements.ts";
+import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
 import { scriptContext } from "./_script_context.ts";
 import { StateWaits } from "./_state_waits.ts";
@@ -55,15 +56,6 @@ import type { ScriptOutput } from "./procedure_topics.ts";
 import type { ScriptPool } from "./script_pool.ts";
 
 export type { ScriptExecutionServiceOptions } from "./script_execution_options.ts";
-
-const ANNOUNCED = {
-  RUNNING: "procedure.lifecycle.started",
-  INITIALISING: "procedure.lifecycle.started",
-  COMPLETE: "procedure.lifecycle.complete",
-  FAILED: "procedure.lifecycle.failed",
-  STOPPED: "procedure.lifecycle.stopped",
-  UNKNOWN: "procedure.lifecycle.unknown",
-} as const;
 
 /**
  * Prepares, starts and stops procedures, one process each, and remembers what
@@ -121,8 +113,7 @@ export class ScriptExecutionService
   readonly #manager: ProcessManager;
   readonly #records: ProcedureRecords;
   readonly #waits: StateWaits;
-  readonly #abortScript: ExecutableScript | undefined;
-  readonly #abortArgs: (summary: ProcedureSummary) => ProcedureInput;
+  readonly #abort: AbortScript;
   readonly #abortTimeout: number;
   readonly #silence: () => void;
   #closing: Promise<void> | undefined = undefined;
@@ -158,8 +149,12 @@ export class ScriptExecutionService
     checkFunction(doing, "now", now);
     this.bus = options.bus ?? new EventBus({ name: "procedures", logger });
     this.#pool = options.pool;
-    this.#abortScript = abortScript;
-    this.#abortArgs = abortArgs;
+    this.#abort = new AbortScript({
+      script: abortScript,
+      argsOf: abortArgs,
+      check: (script) => this.#pool.check(script),
+      call: (script, initArgs) => this.#callAbort(script, initArgs),
+    });
     this.#abortTimeout = abortTimeout;
     this.#logger = harmlessLogger(logger);
     this.#now = now;
@@ -320,27 +315,23 @@ export class ScriptExecutionService
     runAbort: boolean,
   ): Promise<readonly ProcedureSummary[]> {
     this.#refuseEnded(pid, "stop");
-    const abort = runAbort ? await this.#planAbort(pid) : undefined;
+    const abort = runAbort
+      ? await this.#abort.plan(this.#records.get(pid))
+      : undefined;
     this.#refuseEnded(pid, "stop");
     await this.#manager.stop(pid);
-    if (abort === undefined) return [];
-    try {
-      const { id } = this.#create(abort.script, abort.input, true);
-      await this.#waits.wait(id, ["READY"], this.#records, {
-        timeout: this.#abortTimeout,
-      });
-      return [
-        await this.#start(id, "main", procedureInput(), { urgent: true }),
-      ];
-    } catch (error) {
-      throw new ProcedureError(
-        "abort-failed",
-        `PID #${pid} was stopped, but its abort script failed: ${
-          error instanceof Error ? error.message : String(error)
-        }`,
-        { cause: error },
-      );
-    }
+    return abort === undefined ? [] : [await abort()];
+  }
+
+  async #callAbort(
+    script: ExecutableScript,
+    initArgs: ProcedureInput,
+  ): Promise<ProcedureSummary> {
+    const { id } = this.#create(script, initArgs, true);
+    await this.#waits.wait(id, ["READY"], this.#records, {
+      timeout: this.#abortTimeout,
+    });
+    return await this.#start(id, "main", procedureInput(), { urgent: true });
   }
 
   #reportLater(pid: number, work: Promise<unknown>): void {
@@ -350,27 +341,6 @@ export class ScriptExecutionService
         { pid, error },
       )
     );
-  }
-
-  async #planAbort(
-    pid: number,
-  ): Promise<{ script: ExecutableScript; input: ProcedureInput }> {
-    try {
-      const script = this.#abortScript;
-      if (script === undefined) throw new Error("There is no abort script");
-      const input = this.#abortArgs(this.#records.get(pid));
-      checkInput("abort", "abortArgs()", input);
-      await this.#pool.check(script);
-      return { script, input };
-    } catch (error) {
-      throw new ProcedureError(
-        "abort-refused",
-        `PID #${pid} was not stopped: ${
-          error instanceof Error ? error.message : String(error)
-        }`,
-        { cause: error },
-      );
-    }
   }
 
   /**
@@ -463,34 +433,8 @@ export class ScriptExecutionService
   #note(pid: number, state: ProcedureState, stack: string | undefined): void {
     // It may have been UNKNOWN for so long that it is forgotten.
     if (!this.#records.has(pid)) return;
-    const time = this.#now();
-    const before = this.#records.get(pid);
-    const summary = this.#records.move(pid, state, time, stack);
-    const source = { source: String(pid) };
-    const { bus } = this;
-    bus.publish(
-      "procedure.lifecycle.statechange",
-      { pid, state, time },
-      source,
-    );
-    if (stack !== undefined) {
-      bus.publish(
-        "procedure.lifecycle.stacktrace",
-        { pid, stacktrace: stack },
-        source,
-      );
-    }
-    if (before.state === "LOADING" && state === "IDLE") {
-      bus.publish("procedure.lifecycle.created", summary, source);
-    }
-    const isFirst = !before.history.states.some(([one]) => one === "READY");
-    if (state === "READY" && isFirst) {
-      bus.publish("procedure.lifecycle.ready", summary, source);
-    }
-    if (Object.hasOwn(ANNOUNCED, state)) {
-      const topic = ANNOUNCED[state as keyof typeof ANNOUNCED];
-      bus.publish(topic, summary, source);
-    }
+    const summary = this.#records.move(pid, state, this.#now(), stack);
+    announceProcedure(this.bus, summary, stack);
     this.#waits.tell(summary);
     if (isFinal(state)) {
       this.#logger.info(`PID #${pid} is ${state}`, { pid });
