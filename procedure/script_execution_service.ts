@@ -6,7 +6,7 @@
  * @module
  */
 
-import { abortable } from "@longrun/tasks/cancellation";
+import { abortable, timeout } from "@longrun/tasks/cancellation";
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { AbortScript } from "./_abort_script.ts";
@@ -152,7 +152,12 @@ export class ScriptExecutionService
     this.#abort = new AbortScript({
       script: abortScript,
       argsOf: abortArgs,
-      check: (script) => this.#pool.check(script),
+      check: (script) =>
+        timeout(
+          (signal) => this.#pool.check(script, { signal }),
+          abortTimeout,
+          { clock: options.clock },
+        ),
       call: (script, initArgs) => this.#callAbort(script, initArgs),
     });
     this.#abortTimeout = abortTimeout;

@@ -16,6 +16,7 @@ import {
   ScriptExecutionService,
   type ScriptExecutionServiceOptions,
 } from "../script_execution_service.ts";
+import type { ScriptPool } from "../script_pool.ts";
 import { FakePool, settle } from "./_fake_pool.ts";
 
 const observe = fileSystemScript("file:///scripts/observe.ts");
@@ -961,4 +962,30 @@ test("ScriptExecutionService goes on with a logger that throws", async () => {
     "PID #2 is FAILED",
     "The process of PID #2 did not end",
   ]);
+});
+
+test("ScriptExecutionService refuses an abort that nobody can tell may be called", async () => {
+  const clock = new ManualClock();
+  await using night = rig({ abortScript: abort, abortTimeout: 1000, clock });
+  const { service } = night;
+  const pool: ScriptPool = night.pool;
+  const initArgs = procedureInput({ subarray_id: 1 });
+  await service.prepare({ script: observe, initArgs });
+  await service.waitForState(1, "READY");
+  let signal: AbortSignal | undefined;
+  pool.check = (_script, options) => {
+    signal = options?.signal;
+    return new Promise(() => {});
+  };
+  const stop = assertCode(
+    () => service.stop({ pid: 1, runAbort: true }),
+    "abort-refused",
+    "PID #1 was not stopped: Timed out after 1000 ms",
+  );
+  await settle();
+  await clock.advance(1000);
+  await stop;
+  assert(signal?.aborted);
+  await service.stop({ pid: 1 });
+  assertEquals(service.summarise([1])[0]?.state, "STOPPED");
 });
