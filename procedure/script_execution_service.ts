@@ -232,7 +232,6 @@ export class ScriptExecutionService
     const { script, initArgs = procedureInput() } = command;
     await this.#pool.check(script, options);
     options.signal?.throwIfAborted();
-    this.#forget();
     return this.#create(script, initArgs, false);
   }
 
@@ -246,7 +245,10 @@ export class ScriptExecutionService
       initArgs,
       context: this.#context,
       urgent,
-      onNumber: (number) => this.#records.add(number, script, call),
+      onNumber: (number) => {
+        if (!urgent) this.#makeRoom();
+        this.#records.add(number, script, call);
+      },
     });
     return this.#records.get(pid);
   }
@@ -446,7 +448,7 @@ export class ScriptExecutionService
     }
   }
 
-  #forget(): void {
+  #makeRoom(): void {
     for (const pid of this.#records.makeRoom()) {
       this.bus.publish("procedure.lifecycle.removed", { pid });
     }

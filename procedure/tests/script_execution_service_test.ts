@@ -989,3 +989,21 @@ test("ScriptExecutionService refuses an abort that nobody can tell may be called
   await service.stop({ pid: 1 });
   assertEquals(service.summarise([1])[0]?.state, "STOPPED");
 });
+
+test("ScriptExecutionService forgets nothing for a procedure that is refused", async () => {
+  await using night = rig({ historyLimit: 2, maxLive: 1 });
+  const { service, topics } = night;
+  await service.prepare({ script: observe });
+  await service.stop({ pid: 1 });
+  await service.prepare({ script: observe });
+  await assertCode(
+    () => service.prepare({ script: observe }),
+    "too-many-procedures",
+  );
+  assertEquals(service.summarise().map(({ id }) => id), [1, 2]);
+  assertEquals(topics().includes("removed"), false);
+  await service.stop({ pid: 2 });
+  await service.prepare({ script: observe });
+  assertEquals(service.summarise().map(({ id }) => id), [2, 3]);
+  assertEquals(topics().filter((topic) => topic === "removed").length, 1);
+});
