@@ -1,6 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { ProcedureError } from "./procedure_errors.ts";
+import { hasCode } from "./_error_code.ts";
 
 /** What waits for its `main` to be started. */
 export interface Startable {
@@ -59,9 +59,7 @@ export class MainStarter {
       try {
         await one.start();
       } catch (error) {
-        const isRefused = error instanceof ProcedureError &&
-          error.code === "another-running";
-        if (isRefused && one.isWaiting) return false;
+        if (hasCode(error, "another-running") && one.isWaiting) return false;
         one.fail(error);
       }
     }

@@ -23,6 +23,7 @@ import {
 } from "./_activity_records.ts";
 import { follow, isOver } from "./_activity_states.ts";
 import { checkFiniteCount, checkFunction, checkOptions } from "./_arguments.ts";
+import { hasCode } from "./_error_code.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { MainStarter, type Startable } from "./_main_starter.ts";
 import { writeDefinition } from "./_scheduling_block_wire.ts";
@@ -81,9 +82,6 @@ export interface ActivityServiceOptions {
    */
   now?: () => number;
 }
-
-const isRefused = (error: unknown): boolean =>
-  error instanceof ProcedureError && error.code === "invalid-state";
 
 /** An activity that has not ended, and what is known of its procedure. */
 interface Followed {
@@ -406,7 +404,8 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
         ),
       fail: (error) => {
         // Somebody else has started or stopped it, or does: the events tell.
-        if (this.#scope.aborted || !isWaiting() || isRefused(error)) return;
+        if (this.#scope.aborted || !isWaiting()) return;
+        if (hasCode(error, "invalid-state")) return;
         this.#report(followed, error);
         this.#move(followed, "FAILED", this.#now());
         this.#inBackground(this.#procedures.stop({ pid })).catch((reason) =>

@@ -7,6 +7,7 @@
  */
 
 import { configIn } from "./_deno_install.ts";
+import { hasCode } from "./_error_code.ts";
 import type { EnvironmentManager } from "./environment_manager.ts";
 import type { GitManager } from "./git_manager.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -106,9 +107,7 @@ export class FileSystemScriptLoader implements ScriptLoader<FileSystemScript> {
     try {
       await resolveFileScript(this.#policy, script);
     } catch (error) {
-      const isMissing = error instanceof ProcedureError &&
-        error.code === "script-not-found";
-      if (!isMissing) throw error;
+      if (!hasCode(error, "script-not-found")) throw error;
     }
   }
 
