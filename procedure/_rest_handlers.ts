@@ -24,8 +24,8 @@ import {
 import { decodeScript, type ScriptJson } from "./_script_json.ts";
 import type { Gate } from "./_rest_access.ts";
 import { readJson } from "./_rest_body.ts";
+import type { BodySchemas } from "./_rest_body_schemas.ts";
 import { MOST_LINES, type Route, type RouteId } from "./_rest_routes.ts";
-import type { BodySchemas } from "./_rest_schemas.ts";
 import type { ProcedureSummary } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ActivityRunner, ProcedureService } from "./procedure_service.ts";

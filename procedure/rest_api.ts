@@ -34,6 +34,7 @@ import {
   type Authorize,
   Gate,
 } from "./_rest_access.ts";
+import { BodySchemas } from "./_rest_body_schemas.ts";
 import { Handlers, tooSlow } from "./_rest_handlers.ts";
 import {
   checkRestOptions,
@@ -41,7 +42,7 @@ import {
   type RestStreamOptions,
 } from "./_rest_options.ts";
 import { type Route, ROUTES } from "./_rest_routes.ts";
-import { BodySchemas, restSchemas } from "./_rest_schemas.ts";
+import { restSchemas } from "./_rest_schemas.ts";
 
 export type {
   AccessScope,
