@@ -142,6 +142,18 @@ export function unavailable(code: string, detail: string): Problem {
   return new Problem(503, code, detail, { headers: { "retry-after": "1" } });
 }
 
+/** A request that took too long, by what it waited for in the end. */
+export function tooSlow(phase: "body" | "service", ms: number): Problem {
+  if (phase === "body") {
+    const detail = `The body did not come within ${ms} ms`;
+    return new Problem(408, "slow-body", detail);
+  }
+  const detail = `The service did not answer within ${ms} ms`;
+  return new Problem(504, "timeout", detail, {
+    compatDetail: "Timeout waiting for msg",
+  });
+}
+
 /** There is no procedure of this number. */
 export function noProcedure(id: number): Problem {
   const detail = `No information available for PID=${id}`;

@@ -25,6 +25,7 @@ import {
   methodNotAllowed,
   notFound,
   problemOf,
+  tooSlow,
   unavailable,
 } from "./_problem.ts";
 import { encodeEvent } from "./_event_json.ts";
@@ -35,7 +36,7 @@ import {
   Gate,
 } from "./_rest_access.ts";
 import { BodySchemas } from "./_rest_body_schemas.ts";
-import { Handlers, tooSlow } from "./_rest_handlers.ts";
+import { Handlers } from "./_rest_handlers.ts";
 import {
   checkRestOptions,
   type RestApiOptions,
@@ -151,7 +152,6 @@ export class RestApi implements AsyncDisposable {
       compat,
       isSecured: !this.#gate.isOpen,
     }));
-    const schemas = new BodySchemas(restSchemas(compat));
     this.#hub = new EventStreamHub(procedures.bus, {
       replay,
       replayBytes,
@@ -161,13 +161,17 @@ export class RestApi implements AsyncDisposable {
       logger,
       encode: encodeEvent,
     });
-    this.#handlers = new Handlers(
-      { procedures, activities, basePath, compat, maxBodySize, logger, clock },
-      this.#gate,
-      this.#hub,
-      schemas,
-      this.#document,
-    );
+    this.#handlers = new Handlers({
+      procedures,
+      activities,
+      basePath,
+      compat,
+      maxBodySize,
+      gate: this.#gate,
+      hub: this.#hub,
+      schemas: new BodySchemas(restSchemas(compat)),
+      document: this.#document,
+    });
     this.#app = this.#routes();
   }
 
@@ -289,8 +293,8 @@ export class RestApi implements AsyncDisposable {
       if (page !== undefined) return withHeaders(page, true);
       const response = await this.#app.fetch(request, {
         answer: (route, id) => {
-          const call = { request, url, route, id, signal, onPhase };
-          return this.#handlers.answer(call);
+          const routed = { request, url, route, id, signal, onPhase };
+          return this.#handlers.answer(routed);
         },
       });
       return withHeaders(response, false);
