@@ -1,13 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import {
-  COMMANDS,
-  type CommandSpec,
-  COMMON,
-  GROUPS,
-  nextWords,
-  type OptionSpec,
-} from "./_cli_spec.ts";
+import { COMMON, type OptionSpec } from "./_cli_options.ts";
+import { COMMANDS, type CommandSpec, GROUPS, nextWords } from "./_cli_spec.ts";
 
 /** The shells that are known. */
 export const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -1,12 +1,12 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { COMMON, type OptionSpec } from "./_cli_options.ts";
 import {
-  COMMANDS,
+  commandAt,
   type CommandSpec,
-  COMMON,
   GROUPS,
   nextWords,
-  type OptionSpec,
+  usageOf,
 } from "./_cli_spec.ts";
 
 function columns(rows: readonly (readonly [string, string])[]): string {
@@ -40,9 +40,9 @@ function wrap(text: string): string {
 }
 
 function helpOfCommand(command: CommandSpec): string {
-  const { path, usage, summary, text, options, examples } = command;
-  return `${summary}.\n\nUsage: longrun ${path.join(" ")} ${usage}`.trimEnd() +
-    "\n" + (text === "" ? "" : `\n${wrap(text)}\n`) +
+  const { summary, text, options, examples } = command;
+  return `${summary}.\n\nUsage: ${usageOf(command)}\n` +
+    (text === "" ? "" : `\n${wrap(text)}\n`) +
     section("Options", options.length > 0 ? optionRows(options) : "") +
     section("Options of every command", optionRows(COMMON)) +
     section(
@@ -65,11 +65,10 @@ const STATUSES = `  0    done; the procedure is COMPLETE
 
 /** The help of a command, a group, or everything. */
 export function helpOf(path: readonly string[]): string {
-  const command = COMMANDS.find((one) => one.path.join() === path.join());
+  const command = commandAt(path);
   if (command !== undefined) return helpOfCommand(command);
   const rows = nextWords(path).map((word): [string, string] => {
-    const whole = [...path, word];
-    const found = COMMANDS.find((one) => one.path.join() === whole.join());
+    const found = commandAt([...path, word]);
     return [word, found?.summary ?? GROUPS[word] ?? ""];
   });
   const name = ["longrun", ...path].join(" ");

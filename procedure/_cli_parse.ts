@@ -2,12 +2,13 @@
 
 import { parseArgs } from "node:util";
 import { UsageError } from "./_cli_exit.ts";
+import { COMMON } from "./_cli_options.ts";
 import {
-  COMMANDS,
+  commandAt,
   type CommandSpec,
-  COMMON,
   nextWords,
   OPTIONS,
+  usageOf,
 } from "./_cli_spec.ts";
 
 /** A command line that is understood. */
@@ -122,7 +123,7 @@ export function parseCommandLine(given: readonly string[]): CommandLine {
       );
     }
     path.push(word);
-    command = COMMANDS.find((one) => one.path.join(" ") === path.join(" "));
+    command = commandAt(path);
   };
   let taken = -1;
   for (const token of tokensOf(args)) {
@@ -213,9 +214,4 @@ export function parseCommandLine(given: readonly string[]): CommandLine {
     }
   }
   return { command, path, words, switches, values };
-}
-
-/** How a command is called, in a line. */
-function usageOf({ path, usage }: CommandSpec): string {
-  return `longrun ${path.join(" ")} ${usage}`.trimEnd();
 }

@@ -1,20 +1,22 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-/** An option of the command line. */
-export interface OptionSpec {
-  /** Its name, without the dashes. */
-  readonly name: string;
-  /** One letter that stands for it. */
-  readonly short?: string;
-  /** What its value is called; without one it is a switch. */
-  readonly value?: string;
-  /** Whether it may be given more than once. */
-  readonly multiple?: boolean;
-  /** What shells offer for its value. */
-  readonly offers?: "files" | "folders";
-  /** What it does. */
-  readonly text: string;
-}
+/**
+ * The commands of the command line: what is read, what the help tells and what
+ * shells complete all come from here.
+ *
+ * @module
+ */
+
+import {
+  ARG_JSON,
+  COMMON,
+  CREATE_ENV,
+  LISTENING,
+  type OptionSpec,
+  PID,
+  PID_BEFORE_ARGUMENTS,
+  STOP_ON_INTERRUPT,
+} from "./_cli_options.ts";
 
 /** A command. */
 export interface CommandSpec {
@@ -38,63 +40,6 @@ export interface CommandSpec {
 const ARGUMENTS = `Arguments by place and key=value by name go to the script.
 A value that is JSON is taken as that, any other as text: gain=2 is a number,
 gain='"2"' is text, and so is gain=two.`;
-
-const pid: OptionSpec = {
-  name: "pid",
-  value: "ID",
-  text: "The procedure; then all words are arguments",
-};
-const argJson: OptionSpec = {
-  name: "arg-json",
-  value: "JSON",
-  multiple: true,
-  text: "Arguments as JSON: [by, place] or {by: name}",
-};
-const createEnv: OptionSpec = {
-  name: "create-env",
-  text: "Install the dependencies of the script first",
-};
-const listening: readonly OptionSpec[] = [
-  {
-    name: "listen",
-    text: "Show what happens until the end; the default on a terminal",
-  },
-  { name: "no-listen", text: "Return as soon as it has begun" },
-  {
-    name: "stop-on-interrupt",
-    text: "Ctrl-C asks whether to stop the procedure; never without this",
-  },
-];
-
-/** Options of every command. */
-export const COMMON: readonly OptionSpec[] = [
-  {
-    name: "server",
-    value: "URL",
-    text: "The service [LONGRUN_URL, http://127.0.0.1:5000/api/v1]",
-  },
-  {
-    name: "token",
-    value: "TOKEN",
-    text: "Shown to the service [LONGRUN_TOKEN]; others may see it in ps",
-  },
-  {
-    name: "token-file",
-    value: "FILE",
-    offers: "files",
-    text: "A file with the token",
-  },
-  {
-    name: "timeout",
-    value: "TIME",
-    text: "Give up after 500ms, 30s (or 30), 5m, 2h",
-  },
-  { name: "json", text: "Write JSON; a line for each event of a stream" },
-  { name: "quiet", short: "q", text: "Say nothing but results and errors" },
-  { name: "no-color", text: "Write no colours [NO_COLOR]" },
-  { name: "help", short: "h", text: "Show help" },
-  { name: "version", short: "V", text: "Show the version" },
-];
 
 /** The groups of commands. */
 export const GROUPS: Readonly<Record<string, string>> = {
@@ -187,8 +132,8 @@ Options win over the file of --config.`,
       { name: "git-repo", value: "URL", text: "The repository of the script" },
       { name: "git-branch", value: "NAME", text: "Its branch" },
       { name: "git-commit", value: "HASH", text: "Its commit" },
-      createEnv,
-      argJson,
+      CREATE_ENV,
+      ARG_JSON,
       { name: "wait", text: "Wait until the procedure is READY" },
     ],
     examples: [
@@ -211,7 +156,7 @@ Options win over the file of --config.`,
       `Without an ID it is the procedure created last. A number that comes first
 is the ID; with --pid it is an argument. ${ARGUMENTS}
 Ctrl-C ends the listening. The procedure goes on.`,
-    options: [pid, argJson, ...listening],
+    options: [PID_BEFORE_ARGUMENTS, ARG_JSON, ...LISTENING],
     examples: [
       ["longrun procedure start 3 scans=10", "and watch it on a terminal"],
       ["longrun procedure start --no-listen", "the last one, without watching"],
@@ -226,7 +171,7 @@ Ctrl-C ends the listening. The procedure goes on.`,
     text: `Without an ID it is the procedure that is RUNNING; if several are,
 one has to be named.`,
     options: [
-      { ...pid, text: "The procedure" },
+      PID,
       { name: "run-abort", text: "Run the abort script then" },
     ],
     examples: [
@@ -252,7 +197,7 @@ one has to be named.`,
     usage: "[ID]",
     words: [0, 1],
     text: "Without an ID it is the procedure created last.",
-    options: [{ ...pid, text: "The procedure" }],
+    options: [PID],
     examples: [["longrun procedure describe 3", "procedure 3"]],
   },
   {
@@ -263,14 +208,14 @@ one has to be named.`,
     text: `With an ID: states, output and events of this procedure until it has
 ended. Without: all events of the service until Ctrl-C.`,
     options: [
-      { ...pid, text: "The procedure" },
+      PID,
       {
         name: "topics",
         value: "PATTERN",
         multiple: true,
         text: "Without an ID: only these topics, like procedure.*",
       },
-      listening[2] as OptionSpec,
+      STOP_ON_INTERRUPT,
     ],
     examples: [
       ["longrun procedure listen 3", "until procedure 3 has ended"],
@@ -284,7 +229,7 @@ ended. Without: all events of the service until Ctrl-C.`,
     words: [0, 1],
     text: "",
     options: [
-      { ...pid, text: "The procedure" },
+      PID,
       {
         name: "follow",
         short: "f",
@@ -309,8 +254,8 @@ ended. Without: all events of the service until Ctrl-C.`,
         text: "Arguments by name of function",
       },
       { name: "prepare-only", text: "Prepare, and do not start" },
-      createEnv,
-      ...listening,
+      CREATE_ENV,
+      ...LISTENING,
     ],
     examples: [
       ["longrun activity run observe sbd-1", "and watch it on a terminal"],
@@ -356,6 +301,17 @@ export const OPTIONS: ReadonlyMap<string, OptionSpec> = new Map(
   [...COMMANDS.flatMap(({ options }) => options), ...COMMON]
     .map((option) => [option.name, option]),
 );
+
+/** The command of this path, if it is one. */
+export function commandAt(path: readonly string[]): CommandSpec | undefined {
+  const name = path.join(" ");
+  return COMMANDS.find((one) => one.path.join(" ") === name);
+}
+
+/** How a command is called, in a line. */
+export function usageOf({ path, usage }: CommandSpec): string {
+  return `longrun ${path.join(" ")} ${usage}`.trimEnd();
+}
 
 /** The words that may follow a path. */
 export function nextWords(path: readonly string[]): readonly string[] {

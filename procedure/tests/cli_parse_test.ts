@@ -7,7 +7,8 @@ import { Ending, statusOfError, UsageError } from "../_cli_exit.ts";
 import { helpOf } from "../_cli_help.ts";
 import { parseCommandLine, suggestion } from "../_cli_parse.ts";
 import { rootOf } from "../_cli_serve.ts";
-import { COMMANDS, COMMON, type OptionSpec } from "../_cli_spec.ts";
+import { COMMON, type OptionSpec } from "../_cli_options.ts";
+import { COMMANDS } from "../_cli_spec.ts";
 import { durationOf, inputOf, valueOf, wordOf } from "../_cli_values.ts";
 
 const key = fc.stringMatching(/^[A-Za-z_][\w.-]{0,8}$/)
