@@ -86,8 +86,14 @@ export class ProcedureFile {
   read(take: (content: ProcedureFileContent) => void): void {
     this.#orClose(() =>
       take({
-        procedures: this.#values<StoredProcedure>("procedures"),
-        activities: this.#values<ActivitySummary>("activities"),
+        procedures: this.#values<StoredProcedure>(
+          "procedures",
+          (value) => value?.summary?.id,
+        ),
+        activities: this.#values<ActivitySummary>(
+          "activities",
+          (value) => value?.id,
+        ),
         lastProcedureId: this.#counter("procedure"),
         lastActivityId: this.#counter("activity"),
         lastLines: this.#lastLines(),
@@ -129,9 +135,12 @@ export class ProcedureFile {
     }
   }
 
-  #values<T>(table: "procedures" | "activities"): T[] {
+  #values<T>(
+    table: "procedures" | "activities",
+    idOf: (value: Partial<T> | null) => number | undefined,
+  ): T[] {
     const rows = this.#all<Row>(`SELECT id, value FROM ${table}`);
-    return rows.map((row) => this.#decode(row) as T);
+    return rows.map((row) => this.#decode(row, idOf));
   }
 
   #counter(name: string): number {
@@ -152,9 +161,14 @@ export class ProcedureFile {
     return this.#database.prepare(sql).all() as T[];
   }
 
-  #decode({ id, value }: Row): unknown {
+  #decode<T>(
+    { id, value }: Row,
+    idOf: (value: Partial<T> | null) => number | undefined,
+  ): T {
     try {
-      return decodeStored(value);
+      const decoded = decodeStored(value) as T;
+      if (idOf(decoded) !== id) throw new Error("it is another, or none");
+      return decoded;
     } catch (error) {
       throw new ProcedureStoreError(
         "damaged",

@@ -377,6 +377,20 @@ test("SqliteProcedureStore says what is wrong with a file", () => {
       database.exec("INSERT INTO procedures VALUES (1, '{')");
       database.close();
     }],
+    ...["null", "{}", '{"summary":{"id":2},"process":null}'].map((
+      value,
+    ): [string, (path: string) => void] => ["damaged", (path) => {
+      new SqliteProcedureStore(path).close();
+      const database = new DatabaseSync(path);
+      database.prepare("INSERT INTO procedures VALUES (1, ?)").run(value);
+      database.close();
+    }]),
+    ["damaged", (path) => {
+      new SqliteProcedureStore(path).close();
+      const database = new DatabaseSync(path);
+      database.exec("INSERT INTO activities VALUES (1, '{\"id\":2}')");
+      database.close();
+    }],
     ["foreign", (path) => {
       const database = new DatabaseSync(path);
       database.exec("CREATE TABLE theirs (a)");
