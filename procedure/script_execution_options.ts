@@ -40,8 +40,9 @@ export interface ScriptExecutionServiceOptions {
    */
   abortArgs?: (summary: ProcedureSummary) => ProcedureInput;
   /**
-   * How long the abort script may take to be READY, in milliseconds. The check
-   * whether it may be executed, before anything is stopped, may take as long.
+   * How long the abort script may take to be READY, in milliseconds; then it is
+   * stopped. The check whether it may be executed, before anything is stopped,
+   * may take as long.
    *
    * @default {30_000}
    */

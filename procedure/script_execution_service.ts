@@ -335,9 +335,17 @@ export class ScriptExecutionService
     initArgs: ProcedureInput,
   ): Promise<ProcedureSummary> {
     const { id } = this.#create(script, initArgs, true);
-    await this.#waits.wait(id, ["READY"], this.#records, {
-      timeout: this.#abortTimeout,
-    });
+    try {
+      await this.#waits.wait(id, ["READY"], this.#records, {
+        timeout: this.#abortTimeout,
+      });
+    } catch (error) {
+      // Nobody would call it any more, and it would keep its process.
+      if (!isFinal(this.#records.get(id).state)) {
+        this.#reportLater(id, this.#manager.stop(id));
+      }
+      throw error;
+    }
     return await this.#start(id, "main", procedureInput(), { urgent: true });
   }
 

@@ -427,6 +427,8 @@ test("ScriptExecutionService gives an abort script so long to be READY", async (
   await settle();
   await clock.advance(1000);
   await stop;
+  // It is of no use any more.
+  await service.waitForState(2, "STOPPED");
 });
 
 test("ScriptExecutionService runs the abort script whatever the limits say", async () => {
