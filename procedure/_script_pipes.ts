@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { Clock } from "@longrun/tasks/clock";
+import { waitAtMost } from "./_bounded_wait.ts";
 import {
   Budget,
   EFFORT,
@@ -153,13 +154,8 @@ export class Pipes {
   /** Reads what is left of a process that has ended. */
   async drain(): Promise<void> {
     this.#pauses.end();
-    let cancel = () => {};
     // What the script has started may hold the pipes.
-    const late = new Promise<void>((resolve) => {
-      cancel = this.#clock.setTimer(resolve, DRAIN);
-    });
-    await Promise.race([Promise.all(this.#ends), late]);
-    cancel();
+    await waitAtMost(DRAIN, Promise.all(this.#ends), this.#clock);
     for (const reader of this.#readers) reader.cancel().catch(() => {});
     await Promise.all(this.#ends);
     this.#tellDropped();
