@@ -47,14 +47,16 @@ class Child {
   #port: MessagePort | undefined;
   #calls = 0;
   #lost = 0;
-  #isLeaving = false;
+  /** What the process is to exit with, once it leaves. */
+  #code: number | undefined;
 
   constructor(setup: ChildSetup, connection: Deno.TcpConn) {
     this.#setup = setup;
     this.#connection = connection;
   }
 
-  async run(): Promise<void> {
+  /** Runs until the connection ends. Returns what to exit with. */
+  async run(): Promise<number> {
     this.#send({ type: "up", token: this.#setup.token });
     await this.#tail;
     // Both run beside the script from here on.
@@ -62,8 +64,10 @@ class Child {
     loadCloner();
     for await (const frame of readFrames(this.#connection)) {
       const cloner = frame.cloned ? await loadCloner() : undefined;
+      if (this.#code !== undefined) continue;
       this.#take(decodeFrame(frame, cloner) as ToChild);
     }
+    return this.#code ?? 1;
   }
 
   #take(message: ToChild): void {
@@ -203,10 +207,13 @@ class Child {
   }
 
   #leave(code: number): void {
-    if (this.#isLeaving) return;
-    this.#isLeaving = true;
+    if (this.#code !== undefined) return;
+    this.#code = code;
     setTimeout(() => Deno.exit(code), FAREWELL);
-    this.#tail.then(() => Deno.exit(code));
+    // What was written would be lost if the connection were closed while
+    // something in it is unread. So the parent closes it, when it has all.
+    this.#tail.then(() => this.#connection.closeWrite())
+      .catch(() => Deno.exit(code));
   }
 
   /** The limit of the heap says nothing of buffers. */
@@ -254,10 +261,11 @@ if (import.meta.main) {
     port: setup.port,
   });
   connection.setNoDelay();
+  let code = 1;
   try {
-    await new Child(setup, connection).run();
+    code = await new Child(setup, connection).run();
   } finally {
-    // The parent has gone: nobody is left who could stop the script.
-    Deno.exit(1);
+    // Without the parent nobody is left who could stop the script.
+    Deno.exit(code);
   }
 }

@@ -181,18 +181,14 @@ export class ScriptConversation {
    * @param guess Why it has ended, where it has not said so itself.
    */
   async end(guess: () => string | undefined): Promise<LastWords> {
-    const { connection, pipes, clock } = this.#init;
+    const { pipes, clock } = this.#init;
     this.#hasEnded = true;
     this.#notice.resolve();
     this.#pauses.end();
     this.#outbox.close();
     await pipes.drain();
     await waitAtMost(DRAIN, this.#listening, clock);
-    try {
-      connection.close();
-    } catch {
-      // It is closed already.
-    }
+    this.#close();
     await this.#listening;
     const error = this.#error;
     const reason = this.#reason ??= guess();
@@ -233,10 +229,20 @@ export class ScriptConversation {
         );
         this.#acknowledge();
       }
+      // A child that has said all waits for this before it ends.
+      this.#close();
     } catch (error) {
       this.#reason ??= "it broke the protocol";
       this.#report("Its process said something odd", error);
       this.#init.onBreach();
+    }
+  }
+
+  #close(): void {
+    try {
+      this.#init.connection.close();
+    } catch {
+      // It is closed already.
     }
   }
 
