@@ -3,9 +3,8 @@
 import { CancelScope, onAbort, sleep } from "@longrun/tasks/cancellation";
 import type { Clock } from "@longrun/tasks/clock";
 import type { Logger } from "@longrun/tasks/logger";
-import { join } from "node:path";
-import { FileLock } from "./_file_lock.ts";
-import { sizeOfTree } from "./_file_tree.ts";
+import type { FileLock } from "./_file_lock.ts";
+import { FolderStore, type StoredFolder } from "./_folder_store.ts";
 import { withinSize } from "./_size_watch.ts";
 import { ProcedureError, type ProcedureErrorCode } from "./procedure_errors.ts";
 
@@ -39,13 +38,7 @@ export interface HeldFolder {
 }
 
 /** A folder of the cache. */
-export interface CachedFolder {
-  readonly key: string;
-  readonly folder: string;
-  /** In bytes. */
-  readonly size: number;
-  /** When it was taken or released last, in milliseconds since the epoch. */
-  readonly usedAt: number;
+export interface CachedFolder extends StoredFolder {
   /** Whether somebody in this process uses it. */
   readonly inUse: boolean;
 }
@@ -70,24 +63,19 @@ const LOCK_ATTEMPTS = 4;
 
 /** How often a lock that another process has is tried again. */
 const LOCK_INTERVAL = 50;
-const RECORD = "entry.json";
-/** Comes between the key and the random name of a folder that is no hit. */
-const SEPARATOR = "+";
 
 /**
  * Folders that take long to build, each under a key that says all that is in
  * it.
  *
- * A folder is built elsewhere and renamed, so that what is there is whole. All
- * who ask meanwhile, in whatever process, wait for the same build. It is
- * aborted when none of them waits any more; a failure is told to those who wait
- * and is forgotten.
- *
- * In front of every folder is a {@linkcode FileLock}: exclusive for whoever
- * builds or removes it, shared by those who use it.
+ * All who ask while a folder is built, in whatever process, wait for the same
+ * build. It is aborted when none of them waits any more; a failure is told to
+ * those who wait and is forgotten. When the folders of the
+ * {@linkcode FolderStore} take too much, those used least recently are removed,
+ * but none that is in use.
  */
 export class FolderCache {
-  readonly #directory: string;
+  readonly #store: FolderStore;
   readonly #sizeLimit: number;
   readonly #entryLimit: number;
   readonly #what: string;
@@ -97,13 +85,12 @@ export class FolderCache {
   readonly #residents: Map<string, Resident> = new Map();
   readonly #flights: Map<string, Flight> = new Map();
   readonly #work: Set<Promise<void>> = new Set();
-  #prepared: Promise<void> | undefined = undefined;
   #eviction: Promise<void> | undefined = undefined;
   #isTooLarge = false;
   #isClosed = false;
 
   constructor(options: FolderCacheOptions) {
-    this.#directory = options.directory;
+    this.#store = new FolderStore(options);
     this.#sizeLimit = options.sizeLimit;
     this.#entryLimit = options.entryLimit;
     this.#what = options.what;
@@ -160,7 +147,7 @@ export class FolderCache {
    */
   async remove(key: string): Promise<boolean> {
     if (this.#residents.has(key) || this.#flights.has(key)) return false;
-    await this.#prepare();
+    await this.#store.prepare();
     const lock = await this.#takeSoon(key);
     if (lock === undefined) return false;
     if (this.#residents.has(key) || this.#flights.has(key)) {
@@ -168,11 +155,7 @@ export class FolderCache {
       return false;
     }
     try {
-      const gone = this.#aside(key);
-      await Deno.rename(this.#folderOf(key), gone);
-      await this.#discard(gone);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      await this.#store.remove(key);
     } finally {
       await lock.remove();
     }
@@ -186,7 +169,7 @@ export class FolderCache {
    */
   async #takeSoon(key: string): Promise<FileLock | undefined> {
     for (let attempt = 1;; attempt++) {
-      const lock = await FileLock.take(this.#lockOf(key), "exclusive");
+      const lock = await this.#store.lock(key, "exclusive");
       if (lock !== undefined || attempt === LOCK_ATTEMPTS) return lock;
       await sleep(LOCK_INTERVAL, { clock: this.#clock });
     }
@@ -194,14 +177,11 @@ export class FolderCache {
 
   /** All folders, the one that was used least recently first. */
   async list(): Promise<readonly CachedFolder[]> {
-    await this.#prepare();
-    const folders: CachedFolder[] = [];
-    for await (const { name, isDirectory } of Deno.readDir(this.#directory)) {
-      if (!isDirectory || name.includes(SEPARATOR)) continue;
-      const found = await this.#describe(name);
-      if (found !== undefined) folders.push(found);
-    }
-    return folders.sort((one, other) => one.usedAt - other.usedAt);
+    const folders = await this.#store.list();
+    return folders.map((each) => ({
+      ...each,
+      inUse: this.#residents.has(each.key),
+    }));
   }
 
   /** Aborts all builds, and waits until all work has ended. */
@@ -220,23 +200,11 @@ export class FolderCache {
     return new ProcedureError("closed", `The ${this.#what}s are closed`);
   }
 
-  #folderOf(key: string): string {
-    return join(this.#directory, key);
-  }
-
-  #lockOf(key: string): string {
-    return join(this.#directory, `${key}.lock`);
-  }
-
-  #aside(key: string): string {
-    return this.#folderOf(`${key}${SEPARATOR}${crypto.randomUUID()}`);
-  }
-
   #hold(key: string, resident: Resident): HeldFolder {
     resident.users++;
     let isReleased = false;
     return {
-      folder: this.#folderOf(key),
+      folder: this.#store.folderOf(key),
       release: () => {
         if (isReleased) return;
         isReleased = true;
@@ -247,7 +215,7 @@ export class FolderCache {
 
   #leave(key: string, resident: Resident): void {
     this.#residents.delete(key);
-    touch(this.#lockOf(key));
+    this.#store.touch(key);
     resident.lock.release();
     if (this.#isTooLarge && !this.#isClosed) this.#track(this.#evict());
   }
@@ -290,19 +258,18 @@ export class FolderCache {
     build: BuildFolder,
     signal: AbortSignal,
   ): Promise<FileLock> {
-    await this.#prepare();
-    const path = this.#lockOf(key);
+    await this.#store.prepare();
     for (;;) {
       signal.throwIfAborted();
-      const shared = await FileLock.take(path, "shared");
+      const shared = await this.#store.lock(key, "shared");
       if (shared !== undefined) {
-        if (await this.#isThere(key)) {
-          touch(path);
+        if (await this.#store.has(key)) {
+          this.#store.touch(key);
           return shared;
         }
         shared.release();
       }
-      const exclusive = await FileLock.take(path, "exclusive");
+      const exclusive = await this.#store.lock(key, "exclusive");
       if (exclusive !== undefined) {
         const kept = await this.#settle(key, build, exclusive, signal);
         if (kept !== undefined) return kept;
@@ -319,8 +286,8 @@ export class FolderCache {
     signal: AbortSignal,
   ): Promise<FileLock | undefined> {
     try {
-      if (!await this.#isThere(key)) await this.#build(key, build, signal);
-      if (await lock.share() && await this.#isThere(key)) return lock;
+      if (!await this.#store.has(key)) await this.#build(key, build, signal);
+      if (await lock.share() && await this.#store.has(key)) return lock;
     } catch (error) {
       await lock.remove();
       throw error;
@@ -334,21 +301,10 @@ export class FolderCache {
     build: BuildFolder,
     signal: AbortSignal,
   ): Promise<void> {
-    await this.#sweep(key);
-    const folder = this.#aside(key);
-    await Deno.mkdir(folder, { mode: 0o700 });
-    try {
+    await this.#store.make(key, async (folder) => {
       await this.#fill(folder, build, signal);
       signal.throwIfAborted();
-      const record = { size: await sizeOfTree(folder) };
-      await Deno.writeTextFile(join(folder, RECORD), JSON.stringify(record));
-      // What is there has no record, or it would be a hit.
-      await this.#discard(this.#folderOf(key));
-      await Deno.rename(folder, this.#folderOf(key));
-    } catch (error) {
-      await this.#discard(folder);
-      throw error;
-    }
+    });
     await this.#evict();
   }
 
@@ -361,83 +317,6 @@ export class FolderCache {
       );
     const watch = { folder, limit, error, signal, clock: this.#clock };
     return withinSize(watch, (signal) => build(folder, signal));
-  }
-
-  async #isThere(key: string): Promise<boolean> {
-    return await this.#sizeOf(key) !== undefined;
-  }
-
-  async #sizeOf(key: string): Promise<number | undefined> {
-    try {
-      const path = join(this.#folderOf(key), RECORD);
-      const { size } = JSON.parse(await Deno.readTextFile(path));
-      return typeof size === "number" ? size : undefined;
-    } catch (error) {
-      if (
-        error instanceof Deno.errors.NotFound || error instanceof SyntaxError
-      ) return undefined;
-      throw error;
-    }
-  }
-
-  async #describe(key: string): Promise<CachedFolder | undefined> {
-    const size = await this.#sizeOf(key);
-    if (size === undefined) return undefined;
-    return {
-      key,
-      folder: this.#folderOf(key),
-      size,
-      usedAt: await timeOf(this.#lockOf(key)),
-      inUse: this.#residents.has(key),
-    };
-  }
-
-  /** Makes the directory and removes what crashes have left, once. */
-  #prepare(): Promise<void> {
-    if (this.#prepared === undefined) {
-      const prepared = (async () => {
-        await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
-        await this.#sweepAll();
-      })();
-      this.#prepared = prepared;
-      prepared.catch(() => this.#prepared = undefined);
-    }
-    return this.#prepared;
-  }
-
-  async #sweepAll(): Promise<void> {
-    const keys = new Set<string>();
-    for await (const { name } of Deno.readDir(this.#directory)) {
-      const end = name.indexOf(SEPARATOR);
-      if (end !== -1) keys.add(name.slice(0, end));
-    }
-    for (const key of keys) {
-      const lock = await FileLock.take(this.#lockOf(key), "exclusive");
-      if (lock === undefined) continue;
-      await this.#sweep(key);
-      await (await this.#isThere(key) ? lock.release() : lock.remove());
-    }
-  }
-
-  /** Removes half-built folders. Only for whoever has the exclusive lock. */
-  async #sweep(key: string): Promise<void> {
-    for await (const { name } of Deno.readDir(this.#directory)) {
-      if (name.startsWith(key + SEPARATOR)) {
-        await this.#discard(this.#folderOf(name));
-      }
-    }
-  }
-
-  async #discard(folder: string): Promise<void> {
-    try {
-      await Deno.remove(folder, { recursive: true });
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return;
-      this.#logger.warn(
-        `A folder of the ${this.#what}s could not be removed; it is tried again later`,
-        { folder, error },
-      );
-    }
   }
 
   /** Removes folders until the rest is small enough, one call at a time. */
@@ -466,23 +345,5 @@ export class FolderCache {
         error,
       });
     }
-  }
-}
-
-/** Notes that a folder is used now. */
-function touch(path: string): void {
-  const now = new Date();
-  try {
-    Deno.utimeSync(path, now, now);
-  } catch {
-    // Then it counts as used less recently than it was.
-  }
-}
-
-async function timeOf(path: string): Promise<number> {
-  try {
-    return (await Deno.stat(path)).mtime?.getTime() ?? 0;
-  } catch {
-    return 0;
   }
 }
