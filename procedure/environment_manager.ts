@@ -7,30 +7,32 @@
  */
 
 import { timeout as withTimeout } from "@longrun/tasks/cancellation";
-import { type Clock, systemClock } from "@longrun/tasks/clock";
-import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import { join, resolve } from "node:path";
+import type { Clock } from "@longrun/tasks/clock";
+import { join } from "node:path";
 import {
   checkCommon,
   checkFunction,
-  checkLogger,
   checkName,
   checkOptions,
   checkPositive,
   checkRecord,
   checkType,
 } from "./_arguments.ts";
-import { cacheDirectory } from "./_cache_directory.ts";
 import { configIn, denoInstall, runEnv, runFlags } from "./_deno_install.ts";
 import { copyTree } from "./_file_tree.ts";
 import { FolderCache } from "./_folder_cache.ts";
+import {
+  folderCacheSettings,
+  type KeptFolderOptions,
+} from "./_folder_cache_options.ts";
 import { commitOf, keyOf } from "./_git_address.ts";
-import { harmlessLogger } from "./_harmless_logger.ts";
 import { within } from "./_program.ts";
 import type { GitManager } from "./git_manager.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { WaitOptions } from "./procedure_service.ts";
 import type { GitArgs } from "./script.ts";
+
+export type { KeptFolderOptions } from "./_folder_cache_options.ts";
 
 /** How long an installation that was told to end is waited for. */
 const PATIENCE = 1000;
@@ -50,16 +52,9 @@ export type Install = (
 ) => Promise<void>;
 
 /** Options of {@linkcode EnvironmentManager}. */
-export interface EnvironmentManagerOptions {
+export interface EnvironmentManagerOptions extends KeptFolderOptions {
   /** Where the commits come from. It is not closed with this manager. */
   git: Pick<GitManager, "resolveCommit" | "checkout" | "projectName">;
-  /**
-   * The folder that the environments are kept in. Any number of processes may
-   * share it.
-   *
-   * @default {"longrun/environments in the cache folder of the user"}
-   */
-  directory?: string;
   /**
    * Installs. By default it is `deno install`, see
    * {@linkcode EnvironmentManager}.
@@ -84,31 +79,6 @@ export interface EnvironmentManagerOptions {
    * @default {600_000}
    */
   timeout?: number;
-  /**
-   * How many bytes the environments may take together. When there are more,
-   * those used least recently are removed, but none that is in use.
-   *
-   * @default {10 GiB}
-   */
-  sizeLimit?: number;
-  /**
-   * How many bytes one environment may take. What grows beyond is not finished.
-   *
-   * @default {2_147_483_648}
-   */
-  entryLimit?: number;
-  /**
-   * Measures the time.
-   *
-   * @default {systemClock}
-   */
-  clock?: Clock;
-  /**
-   * Is told of what goes wrong behind the scenes.
-   *
-   * @default {defaultLogger}
-   */
-  logger?: Logger;
 }
 
 /** A commit with what it depends on. It is not removed until it is released. */
@@ -203,18 +173,12 @@ export class EnvironmentManager implements AsyncDisposable {
    */
   constructor(options: EnvironmentManagerOptions) {
     const action = "create EnvironmentManager";
-    checkOptions(action, options);
-    checkCommon(action, options);
+    const settings = folderCacheSettings(action, "environments", options);
     const {
       git,
-      directory = cacheDirectory(action, "environments"),
       deno = Deno.execPath(),
       env = {},
       timeout = 600_000,
-      sizeLimit = 10 * 2 ** 30,
-      entryLimit = 2 * 2 ** 30,
-      clock = systemClock,
-      logger = defaultLogger,
     } = options;
     checkType(
       typeof git?.checkout === "function",
@@ -223,13 +187,9 @@ export class EnvironmentManager implements AsyncDisposable {
       "a GitManager",
       git,
     );
-    checkName(action, "directory", directory);
     checkName(action, "deno", deno);
     checkRecord(action, "env", env);
     checkPositive(action, "timeout", timeout);
-    checkPositive(action, "sizeLimit", sizeLimit);
-    checkPositive(action, "entryLimit", entryLimit);
-    checkLogger(action, logger);
     const made = { deno, env: { ...env } };
     const {
       install = (folder, context) => denoInstall({ folder, ...context }, made),
@@ -239,15 +199,11 @@ export class EnvironmentManager implements AsyncDisposable {
     this.#install = install;
     this.#env = made.env;
     this.#timeout = timeout;
-    this.#clock = clock;
+    this.#clock = settings.clock;
     this.#cache = new FolderCache({
-      directory: resolve(directory),
-      sizeLimit,
-      entryLimit,
+      ...settings,
       code: "environment-failed",
       what: "environment",
-      clock,
-      logger: harmlessLogger(logger),
     });
   }
 

@@ -6,21 +6,22 @@
  * @module
  */
 
-import { type Clock, systemClock } from "@longrun/tasks/clock";
-import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import { join, resolve } from "node:path";
+import type { Logger } from "@longrun/tasks/logger";
+import { join } from "node:path";
 import {
   checkCommon,
-  checkLogger,
   checkName,
   checkOptions,
   checkPositive,
   checkRecord,
   checkType,
 } from "./_arguments.ts";
-import { cacheDirectory } from "./_cache_directory.ts";
 import { isInside, removeOutwardLinks } from "./_file_tree.ts";
 import { FolderCache } from "./_folder_cache.ts";
+import {
+  folderCacheSettings,
+  type KeptFolderOptions,
+} from "./_folder_cache_options.ts";
 import {
   type CheckedGitArgs,
   checkGitArgs,
@@ -32,22 +33,15 @@ import {
   repositoryAddress,
 } from "./_git_address.ts";
 import { GitProgram } from "./_git_program.ts";
-import { harmlessLogger } from "./_harmless_logger.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { WaitOptions } from "./procedure_service.ts";
 import type { GitArgs } from "./script.ts";
 
+export type { KeptFolderOptions } from "./_folder_cache_options.ts";
 export type { GitProtocol } from "./_git_address.ts";
 
 /** Options of {@linkcode GitManager}. */
-export interface GitManagerOptions {
-  /**
-   * The folder that the checkouts are kept in. Any number of processes may
-   * share it.
-   *
-   * @default {"longrun/checkouts in the cache folder of the user"}
-   */
-  directory?: string;
+export interface GitManagerOptions extends KeptFolderOptions {
   /**
    * How long each command of git may take, in milliseconds.
    *
@@ -75,31 +69,6 @@ export interface GitManagerOptions {
    * @default {{}}
    */
   env?: Readonly<Record<string, string>>;
-  /**
-   * How many bytes the checkouts may take together. When there are more, those
-   * used least recently are removed, but none that is in use.
-   *
-   * @default {10 GiB}
-   */
-  sizeLimit?: number;
-  /**
-   * How many bytes one checkout may take. What grows beyond is not finished.
-   *
-   * @default {2_147_483_648}
-   */
-  entryLimit?: number;
-  /**
-   * Measures the time.
-   *
-   * @default {systemClock}
-   */
-  clock?: Clock;
-  /**
-   * Is told of what goes wrong behind the scenes.
-   *
-   * @default {defaultLogger}
-   */
-  logger?: Logger;
 }
 
 /** A commit as a folder. It is not removed until it is released. */
@@ -163,20 +132,13 @@ export class GitManager implements AsyncDisposable {
    */
   constructor(options: GitManagerOptions = {}) {
     const action = "create GitManager";
-    checkOptions(action, options);
-    checkCommon(action, options);
+    const settings = folderCacheSettings(action, "checkouts", options);
     const {
-      directory = cacheDirectory(action, "checkouts"),
       timeout = 300_000,
       git = "git",
       protocols = ["https", "ssh", "http", "git"],
       env = {},
-      sizeLimit = 10 * 2 ** 30,
-      entryLimit = 2 * 2 ** 30,
-      clock = systemClock,
-      logger = defaultLogger,
     } = options;
-    checkName(action, "directory", directory);
     checkPositive(action, "timeout", timeout);
     checkName(action, "git", git);
     checkType(
@@ -188,27 +150,20 @@ export class GitManager implements AsyncDisposable {
       protocols,
     );
     checkRecord(action, "env", env);
-    checkPositive(action, "sizeLimit", sizeLimit);
-    checkPositive(action, "entryLimit", entryLimit);
-    checkLogger(action, logger);
-    this.#logger = harmlessLogger(logger);
-    this.#directory = resolve(directory);
+    this.#logger = settings.logger;
+    this.#directory = settings.directory;
     this.#protocols = [...protocols];
     this.#program = new GitProgram({
       git,
       timeout,
       protocols: this.#protocols,
       env: { ...env },
-      clock,
+      clock: settings.clock,
     });
     this.#cache = new FolderCache({
-      directory: this.#directory,
-      sizeLimit,
-      entryLimit,
+      ...settings,
       code: "git-failed",
       what: "checkout",
-      clock,
-      logger: this.#logger,
     });
   }
 
