@@ -1,7 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
-import { LazyTimer } from "./_lazy_timer.ts";
 import type {
   LrcCallback,
   LrcHandle,
@@ -9,6 +8,7 @@ import type {
   LrcSettings,
   LrcUpdate,
 } from "./_lrc_client_options.ts";
+import { LrcDeadlines } from "./_lrc_deadlines.ts";
 import { reasonsOf } from "./_lrc_errors.ts";
 import type { LrcListener } from "./_lrc_expectations.ts";
 import {
@@ -27,7 +27,6 @@ import {
   type LrcState,
   UNKNOWN_STATE,
 } from "./_lrc_state.ts";
-import { report } from "./_report.ts";
 import { Subscription } from "./_subscription.ts";
 import { backoff, type RestartPolicy } from "./backoff.ts";
 import { CancelScope, onAbort, sleep } from "./cancellation.ts";
@@ -39,9 +38,6 @@ import {
 
 /** How many updates are kept for an iterator. */
 const MOST_UPDATES = 1000;
-
-/** The pause of a policy that makes no sense, in milliseconds. */
-const LATER = 60_000;
 
 /** When to ask again a device that could not be asked, or knew too little. */
 const ASK_AGAIN: RestartPolicy = backoff({
@@ -70,7 +66,7 @@ export interface CommandInit<R> {
 export class CommandHandle<R> implements LrcHandle<R> {
   readonly #init: CommandInit<R>;
   readonly #scope: CancelScope = new CancelScope();
-  readonly #timer: LazyTimer;
+  readonly #deadlines: LrcDeadlines;
   readonly #queue: CallbackQueue | undefined;
   readonly #iterators: Set<Subscription<LrcUpdate>> = new Set();
   readonly done: Promise<LrcResult<R>>;
@@ -82,20 +78,11 @@ export class CommandHandle<R> implements LrcHandle<R> {
   #state: LrcState = UNKNOWN_STATE;
   #ended = false;
   #asked = 0;
-  #isAsking = false;
   #mustAsk = false;
   #source: LrcSource;
 
-  #deadline: number;
-  #idleDeadline: number;
-  #askAt: number;
-  /** How often in a row the device was asked without news. */
-  #quiet: number;
-  #lastPause: number = LATER;
-
   constructor(init: CommandInit<R>) {
     const { settings, callback, subject } = init;
-    const { clock, firstEventTimeout, firstAsking } = settings;
     this.#init = init;
     let resolve: (result: LrcResult<R>) => void = () => {};
     this.done = new Promise((settle) => resolve = settle);
@@ -104,13 +91,14 @@ export class CommandHandle<R> implements LrcHandle<R> {
       const what = `command '${subject.command}' of '${subject.device}'`;
       this.#queue = new CallbackQueue(callback, settings, what);
     }
-    const now = clock.now();
     this.#source = init.isAttached ? "attach" : sourceOf(settings);
-    this.#deadline = init.deadline;
-    this.#idleDeadline = now + firstEventTimeout;
-    this.#quiet = settings.polls ? 0 : -1;
-    this.#askAt = now + (settings.polls ? this.#pause() : firstAsking);
-    this.#timer = new LazyTimer(clock, (time) => this.#expire(time));
+    this.#deadlines = new LrcDeadlines({
+      settings,
+      command: subject.command,
+      deadline: init.deadline,
+      onTimeout: (kind, now) => this.#timeOut(kind, now),
+      onSilence: () => void this.#ask(),
+    });
   }
 
   /** Begins to listen. Apart from the making: events may come at once. */
@@ -126,7 +114,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
     if (signal !== undefined) {
       this.#forget = onAbort(signal, (reason) => this.#giveUp(reason));
     }
-    this.#setTimer();
+    this.#deadlines.begin();
     if (isAttached) this.#ask();
   }
 
@@ -210,7 +198,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
     const isRaw = raw && input.kind === "change";
     const news = isRaw ? input.change : step.news;
     if (step.news !== undefined && step.news.errors === undefined) {
-      this.#heed(step.news.progress !== undefined, time);
+      this.#deadlines.heed(step.news.progress !== undefined, time);
     }
     // The device is left before the last update is told.
     if (step.state.isOver) {
@@ -225,18 +213,6 @@ export class CommandHandle<R> implements LrcHandle<R> {
     else if (step.mustAsk) this.#ask();
   }
 
-  /** Takes note of news: there is more time. */
-  #heed(isProgress: boolean, time: number): void {
-    const { extendOnProgress, idleTimeout } = this.#init.settings;
-    if (isProgress && extendOnProgress > 0) {
-      this.#deadline = Math.max(this.#deadline, time + extendOnProgress);
-    }
-    this.#idleDeadline = time + idleTimeout;
-    this.#quiet = 0;
-    this.#askAt = this.#isAsking ? Infinity : time + this.#pause();
-    this.#setTimer();
-  }
-
   #tell(update: LrcUpdate): void {
     this.#queue?.push(update);
     for (const iterator of this.#iterators) {
@@ -249,9 +225,8 @@ export class CommandHandle<R> implements LrcHandle<R> {
   /** Asks the device, until it has told enough. */
   async #ask(): Promise<void> {
     this.#mustAsk = true;
-    if (this.#isAsking || this.#ended) return;
-    this.#isAsking = true;
-    this.#askAt = Infinity;
+    if (this.#deadlines.isAsking || this.#ended) return;
+    this.#deadlines.beginAsking();
     const { settings, subject, lease } = this.#init;
     const { clock } = settings;
     const { signal } = this.#scope;
@@ -276,40 +251,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
         this.#receive({ kind: "errors", errors: reasonsOf(error) });
       }
     }
-    this.#isAsking = false;
-    if (this.#ended) return;
-    this.#askAt = clock.now() + this.#pause();
-    this.#setTimer();
-  }
-
-  #pause(): number {
-    const { asking, logger } = this.#init.settings;
-    try {
-      // A policy that has come to its end goes on as it was.
-      const ms = asking.delay(this.#quiet + 1) ?? this.#lastPause;
-      return this.#lastPause = ms >= 0 ? ms : LATER;
-    } catch (error) {
-      const { command } = this;
-      report(logger, "error", "The poll policy has failed", { command, error });
-      return LATER;
-    }
-  }
-
-  #setTimer(): void {
-    if (this.#ended) return;
-    const next = Math.min(this.#deadline, this.#idleDeadline, this.#askAt);
-    this.#timer.set(next);
-  }
-
-  #expire(now: number): void {
-    if (this.#ended) return;
-    if (now >= this.#deadline) this.#timeOut("overall", now);
-    else if (now >= this.#idleDeadline) this.#timeOut("idle", now);
-    else if (now >= this.#askAt) {
-      this.#quiet++;
-      this.#ask();
-    }
-    this.#setTimer();
+    this.#deadlines.endAsking();
   }
 
   #timeOut(kind: "overall" | "idle", now: number): void {
@@ -335,7 +277,7 @@ export class CommandHandle<R> implements LrcHandle<R> {
 
   #end(result: LrcResult<R>): void {
     this.#ended = true;
-    this.#timer.cancel();
+    this.#deadlines.end();
     this.#forget?.();
     this.#leave?.();
     this.#scope.abort();
