@@ -3,11 +3,8 @@
 
 import { Closing } from "./_closing.ts";
 import { invocationError, reasonsOf } from "./_lrc_errors.ts";
-import {
-  type Expectation,
-  Expectations,
-  type LrcListener,
-} from "./_lrc_expectations.ts";
+import type { Expectation, LrcListener } from "./_lrc_expectations.ts";
+import { LrcListeners } from "./_lrc_listeners.ts";
 import { EVENT_ATTRIBUTES, parseMessages } from "./_lrc_messages.ts";
 import { learn } from "./_lrc_negotiation.ts";
 import { PATIENCE, Repair } from "./_lrc_repair.ts";
@@ -24,12 +21,6 @@ import type {
   DeviceSubscription,
 } from "./device_proxy.ts";
 import type { Logger } from "./logger.ts";
-
-interface Entry {
-  readonly listener: LrcListener;
-  /** Whether the device has listed the command. */
-  isListed: boolean;
-}
 
 /** Subscriptions that break are made again, as often as it takes. */
 const RESUBSCRIBE: RestartPolicy = backoff({
@@ -49,10 +40,7 @@ export class LrcStream {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #scope: CancelScope = new CancelScope();
-  readonly #entries: Map<string, Set<Entry>> = new Map();
-  readonly #expectations: Expectations = new Expectations(
-    (id, listener) => this.listen(id, listener),
-  );
+  readonly #listeners: LrcListeners = new LrcListeners();
   readonly #subscriptions: Set<DeviceSubscription> = new Set();
   #closing: Promise<void> | undefined = undefined;
 
@@ -121,26 +109,17 @@ export class LrcStream {
 
   /** How many commands listen. */
   get size(): number {
-    return this.#entries.size;
+    return this.#listeners.size;
   }
 
   /** Keeps what comes for ids that nobody knows yet. */
   expect(): Expectation {
-    return this.#expectations.expect();
+    return this.#listeners.expect();
   }
 
   /** Listens to a command; returns what ends it. */
   listen(id: string, listener: LrcListener): () => void {
-    const entry: Entry = { listener, isListed: false };
-    let entries = this.#entries.get(id);
-    if (entries === undefined) this.#entries.set(id, entries = new Set());
-    const joined = entries.add(entry);
-    return () => {
-      joined.delete(entry);
-      if (joined.size === 0 && this.#entries.get(id) === joined) {
-        this.#entries.delete(id);
-      }
-    };
+    return this.#listeners.listen(id, listener);
   }
 
   /** Leaves the device. Resolves when that is done, or took too long. */
@@ -226,7 +205,7 @@ export class LrcStream {
       if (subscription === undefined) {
         subscription = await this.#resubscribe(attribute, attempt++, era);
         if (subscription === undefined) continue;
-        this.#tellAll({ kind: "gap" });
+        this.#listeners.tellAll({ kind: "gap" });
       }
       const since = this.#clock.now();
       const error = await this.#follow(attribute, subscription, era);
@@ -281,7 +260,7 @@ export class LrcStream {
         if (done) return new Error(`The events of ${attribute} have ended`);
         const hasErrors = "errors" in value;
         this.#receive(attribute, value);
-        if (isBroken && !hasErrors) this.#tellAll({ kind: "gap" });
+        if (isBroken && !hasErrors) this.#listeners.tellAll({ kind: "gap" });
         isBroken = hasErrors;
       }
     } catch (error) {
@@ -295,49 +274,20 @@ export class LrcStream {
       return;
     }
     for (const message of parseMessages(attribute, event.value)) {
-      if (message.kind === "list") this.#compare(message.ids);
-      else if (message.id === undefined) this.#tellAll(message);
-      else this.#tell(message.id, message);
+      if (message.kind === "list") this.#listeners.compare(message.ids);
+      else if (message.id === undefined) this.#listeners.tellAll(message);
+      else this.#listeners.tell(message.id, message);
     }
-  }
-
-  #tell(id: string, input: LrcInput): void {
-    const entries = this.#entries.get(id);
-    if (entries === undefined) {
-      this.#expectations.keep(id, input);
-      return;
-    }
-    for (const { listener } of entries) listener(input);
   }
 
   #tellErrors(errors: readonly DevError[]): void {
     this.#isDoubtful = true;
-    this.#tellAll({ kind: "errors", errors });
-  }
-
-  #tellAll(input: LrcInput): void {
-    this.#expectations.addGap();
-    for (const entries of [...this.#entries.values()]) {
-      for (const { listener } of entries) listener(input);
-    }
-  }
-
-  /** A command that the device does not list any more has ended. */
-  #compare(ids: ReadonlySet<string>): void {
-    for (const [id, entries] of [...this.#entries]) {
-      const isListed = ids.has(id);
-      for (const entry of entries) {
-        const wasListed = entry.isListed;
-        entry.isListed = isListed;
-        if (wasListed && !isListed) entry.listener({ kind: "gap" });
-      }
-    }
+    this.#listeners.tellAll({ kind: "errors", errors });
   }
 
   async #close(): Promise<void> {
     this.#scope.abort();
-    this.#entries.clear();
-    this.#expectations.clear();
+    this.#listeners.clear();
     await this.#leaveAll();
   }
 
