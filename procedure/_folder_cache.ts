@@ -263,11 +263,16 @@ export class FolderCache {
       signal.throwIfAborted();
       const shared = await this.#store.lock(key, "shared");
       if (shared !== undefined) {
-        if (await this.#store.has(key)) {
+        let isThere = false;
+        try {
+          isThere = await this.#store.has(key);
+        } finally {
+          if (!isThere) shared.release();
+        }
+        if (isThere) {
           this.#store.touch(key);
           return shared;
         }
-        shared.release();
       }
       const exclusive = await this.#store.lock(key, "exclusive");
       if (exclusive !== undefined) {

@@ -176,8 +176,13 @@ export class FolderStore {
     for (const key of keys) {
       const lock = await this.lock(key, "exclusive");
       if (lock === undefined) continue;
-      await this.#sweep(key);
-      await (await this.has(key) ? lock.release() : lock.remove());
+      let isThere = true;
+      try {
+        await this.#sweep(key);
+        isThere = await this.has(key);
+      } finally {
+        await (isThere ? lock.release() : lock.remove());
+      }
     }
   }
 

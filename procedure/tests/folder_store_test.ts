@@ -93,3 +93,18 @@ test("FolderStore lists first what was used least recently", async () => {
   store.touch("two");
   assertEquals(await order(), ["three", "one", "two"]);
 });
+
+test("FolderStore holds no lock on what it could not sweep away", async () => {
+  await using temporary = new TemporaryFolder();
+  const directory = temporary.at("store");
+  const record = `${directory}/one/entry.json`;
+  await Deno.mkdir(record, { recursive: true });
+  await Deno.mkdir(`${directory}/one+1`);
+  const store = storeIn(directory);
+  await assertRejects(() => store.prepare());
+  await Deno.remove(record);
+  await store.prepare();
+  const lock = await store.lock("one", "exclusive");
+  assert(lock !== undefined);
+  lock.release();
+});
