@@ -110,12 +110,8 @@ export interface CheckedGitArgs {
   readonly commit: string | undefined;
 }
 
-/** Refuses whatever git could take for something else than what it is. */
-export function checkGitArgs(
-  action: string,
-  git: GitArgs,
-  protocols: readonly GitProtocol[],
-): CheckedGitArgs {
+/** Checks that there is something that says which commit. */
+export function checkIsGit(action: string, git: unknown): void {
   checkType(
     typeof git === "object" && git !== null,
     action,
@@ -123,6 +119,15 @@ export function checkGitArgs(
     "an object",
     git,
   );
+}
+
+/** Refuses whatever git could take for something else than what it is. */
+export function checkGitArgs(
+  action: string,
+  git: GitArgs,
+  protocols: readonly GitProtocol[],
+): CheckedGitArgs {
+  checkIsGit(action, git);
   const { repo, branch, commit } = git;
   const address = repositoryAddress(action, repo);
   for (const [name, value] of [["branch", branch], ["commit", commit]]) {

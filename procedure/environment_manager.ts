@@ -25,7 +25,7 @@ import {
   folderCacheSettings,
   type KeptFolderOptions,
 } from "./_folder_cache_options.ts";
-import { commitOf, keyOf } from "./_git_address.ts";
+import { checkIsGit, commitOf, keyOf } from "./_git_address.ts";
 import { within } from "./_program.ts";
 import type { GitManager } from "./git_manager.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -223,6 +223,7 @@ export class EnvironmentManager implements AsyncDisposable {
     const action = "get environment";
     checkOptions(action, options);
     checkCommon(action, options);
+    checkIsGit(action, git);
     const { signal } = options;
     const { repo } = git;
     const commit = await this.#git.resolveCommit(git, options);

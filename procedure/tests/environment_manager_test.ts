@@ -22,6 +22,7 @@ import {
   ProcedureError,
   type ProcedureErrorCode,
 } from "../procedure_errors.ts";
+import type { GitArgs } from "../script.ts";
 import { eventually, isAlive, namesIn, pause } from "./_eventually.ts";
 import {
   type Files,
@@ -519,6 +520,18 @@ test("EnvironmentManager checks its options", () => {
     );
   }
   assertThrows(() => new EnvironmentManager({ git, timeout: 0 }), RangeError);
+});
+
+test("EnvironmentManager says that there is no commit to get an environment of", async () => {
+  await using place = new Place();
+  const manager = place.manager();
+  for (const git of [undefined, null, "git"]) {
+    await assertRejects(
+      () => manager.get(git as unknown as GitArgs),
+      TypeError,
+      "Cannot get environment as 'git' must be an object",
+    );
+  }
 });
 
 test("EnvironmentManager gives up what grows too large, while it grows and afterwards", async () => {
