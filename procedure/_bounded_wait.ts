@@ -1,17 +1,24 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import type { Clock } from "@longrun/tasks/clock";
+import { timeout } from "@longrun/tasks/cancellation";
+import { type Clock, systemClock } from "@longrun/tasks/clock";
 
-/** Waits for something that never fails, not longer than so many milliseconds. */
-export async function waitAtMost(
+/**
+ * Waits for something of the system, but not for ever.
+ *
+ * @returns A promise of whether it came in time.
+ */
+export async function within(
   ms: number,
   event: Promise<unknown>,
-  clock: Clock,
-): Promise<void> {
-  let cancel = () => {};
-  const late = new Promise<void>((resolve) => {
-    cancel = clock.setTimer(resolve, ms);
-  });
-  await Promise.race([event, late]);
-  cancel();
+  clock: Clock = systemClock,
+): Promise<boolean> {
+  const none = Symbol();
+  const late = (error: unknown): typeof none => {
+    if (error instanceof DOMException && error.name === "TimeoutError") {
+      return none;
+    }
+    throw error;
+  };
+  return await timeout(event, ms, { clock }).catch(late) !== none;
 }

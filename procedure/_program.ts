@@ -1,7 +1,8 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import { type Clock, systemClock } from "@longrun/tasks/clock";
-import { onAbort, timeout as waitFor } from "@longrun/tasks/cancellation";
+import { onAbort } from "@longrun/tasks/cancellation";
+import { within } from "./_bounded_wait.ts";
 
 /** How a program is run. */
 export interface ProgramOptions {
@@ -86,21 +87,6 @@ class Output {
         : bytes.slice(-longest);
     }
   }
-}
-
-/** Waits for something of the system, but not for ever. */
-export async function within(
-  ms: number,
-  work: Promise<unknown>,
-): Promise<boolean> {
-  const none = Symbol();
-  const late = (error: unknown): typeof none => {
-    if (error instanceof DOMException && error.name === "TimeoutError") {
-      return none;
-    }
-    throw error;
-  };
-  return await waitFor(work, ms).catch(late) !== none;
 }
 
 /**

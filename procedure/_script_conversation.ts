@@ -3,7 +3,7 @@
 import { deserialize, serialize } from "node:v8";
 import type { Clock } from "@longrun/tasks/clock";
 import type { Logger } from "@longrun/tasks/logger";
-import { waitAtMost } from "./_bounded_wait.ts";
+import { within } from "./_bounded_wait.ts";
 import { readErrorValue } from "./_script_error_value.ts";
 import {
   arePatterns,
@@ -170,7 +170,7 @@ export class ScriptConversation {
    */
   async askToEnd(ms: number): Promise<boolean> {
     this.#outbox.command({ type: "abort" });
-    await waitAtMost(ms, this.#notice.promise, this.#init.clock);
+    await within(ms, this.#notice.promise, this.#init.clock);
     return this.#hasNoticed;
   }
 
@@ -187,7 +187,7 @@ export class ScriptConversation {
     this.#pauses.end();
     this.#outbox.close();
     await pipes.drain();
-    await waitAtMost(DRAIN, this.#listening, clock);
+    await within(DRAIN, this.#listening, clock);
     this.#close();
     await this.#listening;
     const error = this.#error;

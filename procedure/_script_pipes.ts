@@ -1,7 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import type { Clock } from "@longrun/tasks/clock";
-import { waitAtMost } from "./_bounded_wait.ts";
+import { within } from "./_bounded_wait.ts";
 import {
   Budget,
   EFFORT,
@@ -155,7 +155,7 @@ export class Pipes {
   async drain(): Promise<void> {
     this.#pauses.end();
     // What the script has started may hold the pipes.
-    await waitAtMost(DRAIN, Promise.all(this.#ends), this.#clock);
+    await within(DRAIN, Promise.all(this.#ends), this.#clock);
     for (const reader of this.#readers) reader.cancel().catch(() => {});
     await Promise.all(this.#ends);
     this.#tellDropped();

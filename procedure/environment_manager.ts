@@ -18,6 +18,7 @@ import {
   checkRecord,
   checkType,
 } from "./_arguments.ts";
+import { within } from "./_bounded_wait.ts";
 import { configIn, denoInstall, runEnv, runFlags } from "./_deno_install.ts";
 import { copyTree } from "./_file_tree.ts";
 import { FolderCache } from "./_folder_cache.ts";
@@ -26,7 +27,6 @@ import {
   type KeptFolderOptions,
 } from "./_folder_cache_options.ts";
 import { checkIsGit, commitOf, keyOf } from "./_git_address.ts";
-import { within } from "./_program.ts";
 import type { GitManager } from "./git_manager.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { WaitOptions } from "./procedure_service.ts";

@@ -14,7 +14,7 @@
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger } from "@longrun/tasks/logger";
 import { checkName, checkString } from "./_arguments.ts";
-import { waitAtMost } from "./_bounded_wait.ts";
+import { within } from "./_bounded_wait.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { ScriptConversation } from "./_script_conversation.ts";
 import type { Pipes } from "./_script_pipes.ts";
@@ -202,7 +202,7 @@ export class ScriptWorker implements AsyncDisposable {
 
   /** Waits for the end, not longer than this. */
   async #ends(ms: number): Promise<void> {
-    if (ms > 0) await waitAtMost(ms, this.#process.status, this.#clock);
+    if (ms > 0) await within(ms, this.#process.status, this.#clock);
   }
 
   async #watch(): Promise<ScriptExit> {

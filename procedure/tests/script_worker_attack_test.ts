@@ -485,6 +485,7 @@ test("A package that was imported from the network runs scripts too", async () =
   );
   const origin = `http://127.0.0.1:${server.addr.port}`;
   const imports = {
+    "@longrun/tasks/cancellation": `${origin}/cancellation.ts`,
     "@longrun/tasks/clock": `${origin}/clock.ts`,
     "@longrun/tasks/logger": `${origin}/logger.ts`,
   };
