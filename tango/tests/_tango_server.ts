@@ -16,7 +16,7 @@ export * from "./_tango_process.ts";
 const isRequired = process.env.LONGRUN_TANGO === "required";
 
 /** How often a test is begun when PyTango, that it compares with, fails. */
-const ATTEMPTS = 3;
+const ATTEMPTS = 5;
 
 async function compare(
   name: string,
