@@ -13,13 +13,8 @@ import {
   readPrepareForm,
   readStartForm,
 } from "./control_page_forms.js";
-import {
-  initialState,
-  OUTPUT_LINES,
-  readLines,
-  reduce,
-  wantsOutput,
-} from "./control_page_model.js";
+import { initialState, reduce } from "./control_page_model.js";
+import { OUTPUT_LINES, wantsOutput } from "./control_page_output.js";
 import { follow } from "./control_page_stream.js";
 import { hasEnded, scriptText } from "./control_page_texts.js";
 import {
@@ -30,6 +25,7 @@ import {
   setText,
   showNotice,
 } from "./control_page_views.js";
+import { readPage } from "./control_page_wire.js";
 
 const TOKEN = "longrun.token";
 const PAINTS_APART = 100;
@@ -215,10 +211,10 @@ async function showEarlier() {
     while (after < first - 1) {
       const limit = Math.min(OUTPUT_PAGE, first - 1 - after);
       const path = `/procedures/${pid}/output?after=${after}&limit=${limit}`;
-      const page = readLines((await client.get(path, session.signal))?.lines);
-      if (page.length === 0) break;
-      found.push(...page.filter(({ line }) => line < first));
-      after = page.at(-1).line;
+      const { lines } = readPage(await client.get(path, session.signal));
+      if (lines.length === 0) break;
+      found.push(...lines.filter(({ line }) => line < first));
+      after = lines.at(-1).line;
     }
     if (found.length > 0) {
       dispatch({ type: "earlier-output", pid, lines: found });

@@ -19,22 +19,24 @@ export interface ControlPageOptions {
   basePath?: string;
 }
 
-const HTML = "text/html; charset=utf-8";
-const CSS = "text/css; charset=utf-8";
-const JAVASCRIPT = "text/javascript; charset=utf-8";
-
 const PAGE = "control_page.html";
+const STYLE = "control_page.css";
+const SCRIPTS = [
+  "control_page.js",
+  "control_page_client.js",
+  "control_page_forms.js",
+  "control_page_model.js",
+  "control_page_output.js",
+  "control_page_stream.js",
+  "control_page_texts.js",
+  "control_page_views.js",
+  "control_page_wire.js",
+];
 
 const TYPES: ReadonlyMap<string, string> = new Map([
-  [PAGE, HTML],
-  ["control_page.css", CSS],
-  ["control_page.js", JAVASCRIPT],
-  ["control_page_client.js", JAVASCRIPT],
-  ["control_page_forms.js", JAVASCRIPT],
-  ["control_page_model.js", JAVASCRIPT],
-  ["control_page_stream.js", JAVASCRIPT],
-  ["control_page_texts.js", JAVASCRIPT],
-  ["control_page_views.js", JAVASCRIPT],
+  [PAGE, "text/html; charset=utf-8"],
+  [STYLE, "text/css; charset=utf-8"],
+  ...SCRIPTS.map((name) => [name, "text/javascript; charset=utf-8"] as const),
 ]);
 
 const HEADERS = {

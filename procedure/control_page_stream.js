@@ -7,7 +7,7 @@
  * @module
  */
 
-/** @import { WireEvent } from "./control_page_model.js" */
+/** @import { WireEvent } from "./control_page_wire.js" */
 
 const LONGEST_EVENT = 16 * 1024 * 1024;
 

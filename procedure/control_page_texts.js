@@ -7,7 +7,8 @@
  * @module
  */
 
-/** @import { Call, Connection, Procedure, Script, State } from "./control_page_model.js" */
+/** @import { Connection, State } from "./control_page_model.js" */
+/** @import { Call, Procedure, Script } from "./control_page_wire.js" */
 
 /** @type {ReadonlyMap<string, string>} */
 const LOOKS = new Map([

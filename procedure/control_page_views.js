@@ -7,7 +7,7 @@
  * @module
  */
 
-import { OUTPUT_LINES } from "./control_page_model.js";
+import { OUTPUT_LINES } from "./control_page_output.js";
 import {
   callText,
   connectionText,

@@ -3,15 +3,8 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import fc from "fast-check";
-import {
-  EVENT_ROWS,
-  HISTORY_ROWS,
-  initialState,
-  OUTPUT_LINES,
-  readProcedure,
-  reduce,
-  wantsOutput,
-} from "../control_page_model.js";
+import { EVENT_ROWS, initialState, reduce } from "../control_page_model.js";
+import { OUTPUT_LINES, wantsOutput } from "../control_page_output.js";
 import {
   callText,
   countProcedures,
@@ -25,6 +18,7 @@ import {
   whyNotStart,
   whyNotStop,
 } from "../control_page_texts.js";
+import { HISTORY_ROWS, readProcedure } from "../control_page_wire.js";
 import { canMove, isFinal, PROCEDURE_STATES } from "../procedure_state.ts";
 
 type State = ReturnType<typeof initialState>;

@@ -38,9 +38,11 @@ test("controlPage serves the page and all that it names", async () => {
     "/ui/control_page_client.js",
     "/ui/control_page_forms.js",
     "/ui/control_page_model.js",
+    "/ui/control_page_output.js",
     "/ui/control_page_stream.js",
     "/ui/control_page_texts.js",
     "/ui/control_page_views.js",
+    "/ui/control_page_wire.js",
   ]);
 });
 
