@@ -8,23 +8,24 @@
 
 import { ApiError, createClient, findApi } from "./control_page_client.js";
 import {
+  element,
+  isOutOfUse,
+  onUse,
+  setReason,
+  setText,
+} from "./control_page_elements.js";
+import {
   readActivityForm,
   readHash,
   readPrepareForm,
   readStartForm,
 } from "./control_page_forms.js";
 import { initialState, reduce } from "./control_page_model.js";
+import { hideNotice, showNotice } from "./control_page_notices.js";
 import { OUTPUT_LINES, wantsOutput } from "./control_page_output.js";
 import { follow } from "./control_page_stream.js";
 import { hasEnded, scriptText } from "./control_page_texts.js";
-import {
-  createViews,
-  element,
-  isOutOfUse,
-  setReason,
-  setText,
-  showNotice,
-} from "./control_page_views.js";
+import { createViews } from "./control_page_views.js";
 import { readPage } from "./control_page_wire.js";
 
 const TOKEN = "longrun.token";
@@ -329,8 +330,7 @@ element("token-form").addEventListener("submit", (event) => {
   element("token-dialog").close();
   begin();
 });
-element("sign-out").addEventListener("click", () => {
-  if (isOutOfUse(element("sign-out"))) return;
+onUse(element("sign-out"), () => {
   token = null;
   sessionStorage.removeItem(TOKEN);
   dispatch({ type: "forget" });
@@ -419,8 +419,7 @@ onSubmit("start-form", readStartForm, async (body) => {
 
 let stopping = null;
 
-element("stop").addEventListener("click", () => {
-  if (isOutOfUse(element("stop"))) return;
+onUse(element("stop"), () => {
   stopping = state.chosen;
   const procedure = state.procedures.get(stopping);
   setText(element("stop-dialog-heading"), `Stop procedure ${stopping}?`);
@@ -479,9 +478,7 @@ element("qa").addEventListener("click", async (event) => {
     tellFailure(error);
   }
 });
-element("qa-override").addEventListener("click", () => {
-  if (!isOutOfUse(element("qa-override"))) element("qa-dialog").showModal();
-});
+onUse(element("qa-override"), () => element("qa-dialog").showModal());
 element("qa-cancel").addEventListener("click", () => {
   element("qa-dialog").close();
 });
@@ -534,16 +531,10 @@ function choose() {
 
 addEventListener("hashchange", choose);
 element("all-events").addEventListener("change", () => views.paint(state));
-element("output-earlier").addEventListener("click", () => {
-  if (!isOutOfUse(element("output-earlier"))) showEarlier();
-});
-element("output-latest").addEventListener("click", () => {
-  if (!isOutOfUse(element("output-latest"))) {
-    dispatch({ type: "latest-output" });
-  }
-});
+onUse(element("output-earlier"), showEarlier);
+onUse(element("output-latest"), () => dispatch({ type: "latest-output" }));
 element("notice-close").addEventListener("click", () => {
-  element("notice").hidden = true;
+  hideNotice();
   element("detail-heading").focus();
 });
 for (const kind of element("prepare-form").elements.script_type) {

@@ -24,9 +24,12 @@ const STYLE = "control_page.css";
 const SCRIPTS = [
   "control_page.js",
   "control_page_client.js",
+  "control_page_elements.js",
   "control_page_forms.js",
   "control_page_model.js",
+  "control_page_notices.js",
   "control_page_output.js",
+  "control_page_rows.js",
   "control_page_stream.js",
   "control_page_texts.js",
   "control_page_views.js",

@@ -7,16 +7,34 @@
  * @module
  */
 
+import {
+  create,
+  element,
+  keyedList,
+  setAttribute,
+  setClass,
+  setHidden,
+  setOutOfUse,
+  setReason,
+  setText,
+} from "./control_page_elements.js";
+import { createAnnouncer } from "./control_page_notices.js";
 import { OUTPUT_LINES } from "./control_page_output.js";
 import {
-  callText,
+  activityRow,
+  callRow,
+  eventRow,
+  historyRow,
+  outputList,
+  procedureRow,
+  segmentBlock,
+  stateAndTime,
+} from "./control_page_rows.js";
+import {
   connectionText,
   counted,
   countProcedures,
-  durationText,
-  lookOf,
   newestFirst,
-  scriptName,
   scriptText,
   timelineOf,
   timeTexts,
@@ -24,354 +42,6 @@ import {
   whyNotStart,
   whyNotStop,
 } from "./control_page_texts.js";
-
-const SVG = "http://www.w3.org/2000/svg";
-const ANNOUNCEMENTS_APART = 1_500;
-
-/** The element of the page with this identifier. */
-export function element(id) {
-  return document.getElementById(id);
-}
-
-/** Creates an element with a class and texts or elements in it. */
-function create(name, className, ...children) {
-  const node = document.createElement(name);
-  if (className !== "") node.className = className;
-  node.append(...children);
-  return node;
-}
-
-/** Sets a text and leaves the element alone if it has it already. */
-export function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function setAttribute(node, name, value) {
-  if (value === null) {
-    if (node.hasAttribute(name)) node.removeAttribute(name);
-  } else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
-}
-
-function setHidden(node, isHidden) {
-  if (node.hidden !== isHidden) node.hidden = isHidden;
-}
-
-function setClass(node, className) {
-  if (node.className !== className) node.className = className;
-}
-
-/**
- * Takes a control out of use, or puts it back. It stays where it is and can
- * have the focus, so that its reason can be found.
- */
-export function setReason(control, place, reason) {
-  setAttribute(control, "aria-disabled", reason === null ? null : "true");
-  setText(place, reason ?? "");
-}
-
-/** Whether a control is out of use. */
-export function isOutOfUse(control) {
-  return control.getAttribute("aria-disabled") === "true";
-}
-
-function timeElement() {
-  const node = document.createElement("time");
-  return {
-    node,
-    update(seconds) {
-      const { text, iso } = seconds === null
-        ? { text: "", iso: "" }
-        : timeTexts(seconds, Date.now());
-      setText(node, text);
-      setAttribute(node, "datetime", iso);
-      setAttribute(node, "title", iso);
-    },
-  };
-}
-
-function badge() {
-  const icon = document.createElementNS(SVG, "svg");
-  icon.setAttribute("class", "icon");
-  icon.setAttribute("aria-hidden", "true");
-  const use = document.createElementNS(SVG, "use");
-  icon.append(use);
-  const text = document.createElement("span");
-  const node = create("span", "badge", icon, text);
-  return {
-    node,
-    update(state) {
-      const look = lookOf(state);
-      setClass(node, `badge ${look}`);
-      setAttribute(use, "href", `#icon-${look}`);
-      setText(text, state);
-    },
-  };
-}
-
-/**
- * Keeps the children of an element in step with a list: those of items that are
- * the same stay untouched, those of items that have changed are updated, and
- * none is made anew, so that the focus stays.
- *
- * @param container The element.
- * @param keyOf The key of an item.
- * @param make Makes `{ node, update(item) }` for a key.
- * @param whereFocusGoes What has the focus when its element goes.
- */
-export function keyedList(container, keyOf, make, whereFocusGoes) {
-  const rows = new Map();
-  return (items) => {
-    const keys = new Set(items.map(keyOf));
-    for (const [key, row] of rows) {
-      if (keys.has(key)) continue;
-      if (row.node.contains(document.activeElement)) whereFocusGoes?.focus();
-      row.node.remove();
-      rows.delete(key);
-    }
-    let at = container.firstElementChild;
-    for (const item of items) {
-      const key = keyOf(item);
-      let row = rows.get(key);
-      if (row === undefined) {
-        row = { ...make(key), item: undefined };
-        rows.set(key, row);
-      }
-      if (row.item !== item) {
-        row.item = item;
-        row.update(item);
-      }
-      if (row.node === at) at = at.nextElementSibling;
-      else container.insertBefore(row.node, at);
-    }
-  };
-}
-
-function lastTime(states) {
-  return states.at(-1)?.[1] ?? null;
-}
-
-function stateSince() {
-  const state = badge();
-  const since = timeElement();
-  return {
-    node: create(
-      "td",
-      "",
-      create("span", "state-since", state.node, since.node),
-    ),
-    update(item) {
-      state.update(item.state);
-      since.update(lastTime(item.states));
-    },
-  };
-}
-
-function procedureRow(id) {
-  const link = create("a", "number", String(id));
-  link.href = `#procedure/${id}`;
-  const name = create("span", "script-name");
-  const state = stateSince();
-  const node = create(
-    "tr",
-    "link",
-    create("td", "", link),
-    create("td", "", name),
-    state.node,
-  );
-  return {
-    node,
-    link,
-    update(procedure) {
-      setText(name, scriptName(procedure.script));
-      setAttribute(name, "title", scriptText(procedure.script));
-      setAttribute(
-        link,
-        "aria-label",
-        `Procedure ${id}: ${scriptName(procedure.script)}`,
-      );
-      state.update(procedure);
-    },
-  };
-}
-
-function activityRow(id) {
-  const link = create("a", "number");
-  const name = create("span", "script-name");
-  const state = stateSince();
-  return {
-    node: create(
-      "tr",
-      "link",
-      create("td", "", link),
-      create("td", "", name),
-      state.node,
-    ),
-    update(activity) {
-      const { pid, name: named, sbdId } = activity;
-      setText(link, String(id));
-      setAttribute(link, "href", pid === null ? null : `#procedure/${pid}`);
-      const where = pid === null ? "no procedure yet" : `procedure ${pid}`;
-      setAttribute(link, "aria-label", `Activity ${id}: ${named}, ${where}`);
-      setText(name, `${named} · ${sbdId}`);
-      setAttribute(name, "title", `${named} of ${sbdId}, ${where}`);
-      state.update(activity);
-    },
-  };
-}
-
-function historyRow() {
-  const state = badge();
-  const began = timeElement();
-  const lasted = create("td", "number");
-  return {
-    node: create(
-      "tr",
-      "",
-      create("td", "", state.node),
-      create("td", "", began.node),
-      lasted,
-    ),
-    update(segment) {
-      state.update(segment.state);
-      began.update(segment.from);
-      setText(
-        lasted,
-        segment.isEnd
-          ? "—"
-          : `${durationText(segment.lasted)}${segment.open ? " so far" : ""}`,
-      );
-    },
-  };
-}
-
-const WIDE_ENOUGH = 0.16;
-
-function segmentBlock() {
-  const node = create("div", "segment");
-  let place = { left: "", width: "" };
-  return {
-    node,
-    update(segment) {
-      const thin = segment.width < WIDE_ENOUGH ? " thin" : "";
-      setClass(node, `segment ${lookOf(segment.state)}${thin}`);
-      setText(node, segment.state);
-      const left = `min(${(segment.left * 100).toFixed(3)}%, 100% - 3px)`;
-      const width = `${(segment.width * 100).toFixed(3)}%`;
-      if (left !== place.left) node.style.left = left;
-      if (width !== place.width) node.style.width = width;
-      place = { left, width };
-    },
-  };
-}
-
-function callRow() {
-  const text = create("pre", "");
-  const time = timeElement();
-  return {
-    node: create("li", "", text, time.node),
-    update(call) {
-      setText(text, callText(call));
-      time.update(call.time);
-    },
-  };
-}
-
-const LINES_IN_BLOCK = 100;
-const STREAMS = new Map([["stdout", ""], ["stderr", "err"], ["log", "log"]]);
-
-function outputRow() {
-  const node = document.createElement("div");
-  return {
-    node,
-    update(line) {
-      const time = timeElement();
-      time.update(line.time);
-      const row = create(
-        "div",
-        `row ${line.stream === "stderr" ? "stderr" : ""}`.trim(),
-        create("span", "", String(line.line)),
-        time.node,
-        create("span", "", STREAMS.get(line.stream) ?? line.stream),
-        create("span", "text", line.text),
-      );
-      node.replaceChildren(
-        ...(line.dropped > 0
-          ? [create("div", "gap", `… ${counted(line.dropped, "line")} lost`)]
-          : []),
-        row,
-      );
-    },
-  };
-}
-
-/** A block of lines, so that the browser can leave out those out of sight. */
-function outputBlock() {
-  const node = create("div", "block");
-  const show = keyedList(node, ({ line }) => line, outputRow);
-  return { node, update: ({ lines }) => show(lines) };
-}
-
-/** Lines in blocks. A block that has not changed is the same as before. */
-function createBlocks() {
-  let before = new Map();
-  return (lines) => {
-    const blocks = new Map();
-    for (let from = 0; from < lines.length;) {
-      const key = Math.floor(lines[from].line / LINES_IN_BLOCK);
-      let to = from + 1;
-      while (
-        to < lines.length && Math.floor(lines[to].line / LINES_IN_BLOCK) === key
-      ) to++;
-      const known = before.get(key);
-      const isSame = known?.lines.length === to - from &&
-        known.lines[0] === lines[from] && known.lines.at(-1) === lines[to - 1];
-      blocks.set(key, isSame ? known : { key, lines: lines.slice(from, to) });
-      from = to;
-    }
-    before = blocks;
-    return [...blocks.values()];
-  };
-}
-
-function eventRow() {
-  const time = timeElement();
-  const topic = create("code", "");
-  const source = create("span", "source");
-  const what = create("span", "what");
-  return {
-    node: create("li", "", time.node, topic, source, what),
-    update(event) {
-      time.update(event.time);
-      setText(topic, event.topic);
-      setText(source, event.source);
-      setText(what, event.text);
-    },
-  };
-}
-
-/** Says something to who cannot see it: the latest, and not too often. */
-function createAnnouncer() {
-  let latest = "";
-  let isWaiting = false;
-  return (text) => {
-    latest = text;
-    if (isWaiting) return;
-    isWaiting = true;
-    setTimeout(() => {
-      isWaiting = false;
-      setText(element("announcer"), latest);
-    }, ANNOUNCEMENTS_APART);
-  };
-}
-
-/** Shows the result of what was asked for. */
-export function showNotice(text, isWrong) {
-  const notice = element("notice");
-  notice.classList.toggle("wrong", isWrong);
-  element("notice-text").setAttribute("role", isWrong ? "alert" : "status");
-  notice.hidden = false;
-  setText(element("notice-text"), text);
-}
 
 /** Creates the views. `paint` shows a state; `tick` what time changes in it. */
 export function createViews() {
@@ -397,12 +67,7 @@ export function createViews() {
   const showHistory = keyedList(element("history"), index, historyRow);
   const showTimeline = keyedList(element("timeline"), index, segmentBlock);
   const showCalls = keyedList(element("calls"), index, callRow);
-  const showOutput = keyedList(
-    element("output"),
-    ({ key }) => key,
-    outputBlock,
-  );
-  const inBlocks = createBlocks();
+  const showOutput = outputList(element("output"));
   const showEvents = keyedList(element("events"), ({ key }) => key, eventRow);
 
   let shown = null;
@@ -467,7 +132,7 @@ export function createViews() {
     setReason(element("qa-override"), element("qa-reason"), reason);
   }
 
-  const detailState = { badge: badge(), since: timeElement() };
+  const detailState = stateAndTime();
 
   function paintHead(state, procedure) {
     const { chosen } = state;
@@ -487,12 +152,10 @@ export function createViews() {
           : "Loading…",
       );
     } else {
-      detailState.badge.update(procedure.state);
-      detailState.since.update(lastTime(procedure.states));
-      if (!place.contains(detailState.badge.node)) {
-        const since = create("span", "soft", "since ");
-        since.append(detailState.since.node);
-        place.replaceChildren(detailState.badge.node, since);
+      const { state, since, update } = detailState;
+      update(procedure);
+      if (!place.contains(state)) {
+        place.replaceChildren(state, create("span", "soft", "since ", since));
       }
     }
     setText(
@@ -549,7 +212,7 @@ export function createViews() {
   function paintOutput({ output }) {
     const box = element("output");
     const rest = box.scrollHeight - box.scrollTop - box.clientHeight;
-    showOutput(inBlocks(output.lines));
+    showOutput(output.lines);
     if (output.following && rest < 30) box.scrollTop = box.scrollHeight;
     else if (!output.following && shown?.output.following) box.scrollTop = 0;
     const first = output.lines[0];
@@ -558,27 +221,16 @@ export function createViews() {
       element("output-count"),
       first === undefined ? "" : `lines ${first.line} to ${last.line}`,
     );
-    const why = element("output-reason");
-    const canEarlier = first !== undefined && first.line > 1;
-    setReason(
-      element("output-earlier"),
-      why,
-      canEarlier ? null : "There are no earlier lines",
-    );
-    setReason(
-      element("output-latest"),
-      why,
-      output.following ? "These are the latest lines" : null,
-    );
-    setText(
-      why,
-      [
-        canEarlier ? "" : "There are no earlier lines.",
-        output.following
-          ? `These are the latest, at most ${OUTPUT_LINES}.`
-          : "",
-      ].join(" ").trim(),
-    );
+    const hasEarlier = first !== undefined && first.line > 1;
+    setOutOfUse(element("output-earlier"), !hasEarlier);
+    setOutOfUse(element("output-latest"), output.following);
+    const reasons = [
+      ...(hasEarlier ? [] : ["There are no earlier lines."]),
+      ...(output.following
+        ? [`These are the latest, at most ${OUTPUT_LINES}.`]
+        : []),
+    ];
+    setText(element("output-reason"), reasons.join(" "));
   }
 
   function paintEvents(state, isAll) {
