@@ -20,6 +20,11 @@ export function showNotice(text, isWrong) {
   setText(element("notice-text"), text);
 }
 
+/** Shows why something failed. That a token is needed shows by itself. */
+export function showFailure(error) {
+  if (error.status !== 401) showNotice(error.message, true);
+}
+
 /** Takes away what was shown last. */
 export function hideNotice() {
   element("notice").hidden = true;
