@@ -68,54 +68,94 @@ export function readJson(text, kind) {
 }
 
 /**
- * @param {Record<string, string>} fields
- * @param {Mistakes} mistakes
- * @param {string} prefix
- * @returns {{ args?: unknown[], kwargs?: Record<string, unknown> } | undefined}
- * `undefined` if there are none.
+ * Leaves out what is empty: texts, lists and records without anything in them.
+ *
+ * @param {Record<string, string | object | null>} all
+ * @returns {Record<string, string | object | null>}
  */
-function readInput(fields, mistakes, prefix) {
-  const args = readJson(fields[`${prefix}args`] ?? "", "array");
-  const kwargs = readJson(fields[`${prefix}kwargs`] ?? "", "object");
-  if (args.mistake !== null) mistakes.set(`${prefix}args`, args.mistake);
-  if (kwargs.mistake !== null) mistakes.set(`${prefix}kwargs`, kwargs.mistake);
-  if (args.mistake !== null || kwargs.mistake !== null) return undefined;
-  const input = {
-    ...(args.value.length > 0 ? { args: args.value } : {}),
-    ...(Object.keys(kwargs.value).length > 0 ? { kwargs: kwargs.value } : {}),
-  };
-  return Object.keys(input).length > 0 ? input : undefined;
+function filled(all) {
+  return Object.fromEntries(
+    Object.entries(all).filter(([, value]) =>
+      Object.keys(value ?? {}).length > 0
+    ),
+  );
 }
 
-/**
- * @param {Record<string, string>} fields
- * @param {Mistakes} mistakes
- * @param {string} name
- * @param {string} what
- */
-function readText(fields, mistakes, name, what) {
-  const value = (fields[name] ?? "").trim();
-  if (value === "") mistakes.set(name, `Fill in ${what}.`);
-  return value;
+/** Reads the fields of a form, and remembers what is wrong with them. */
+class Fields {
+  /**
+   * What is wrong, by the name of the field.
+   *
+   * @type {Mistakes}
+   */
+  mistakes = new Map();
+  /** @type {Record<string, string>} */
+  #texts;
+
+  /** @param {Record<string, string>} texts */
+  constructor(texts) {
+    this.#texts = texts;
+  }
+
+  /** @param {string} name */
+  text(name) {
+    return (this.#texts[name] ?? "").trim();
+  }
+
+  /**
+   * A text that must not be empty.
+   *
+   * @param {string} name
+   * @param {string} what
+   */
+  needed(name, what) {
+    const value = this.text(name);
+    if (value === "") this.mistakes.set(name, `Fill in ${what}.`);
+    return value;
+  }
+
+  /** @param {string} name */
+  isOn(name) {
+    return this.#texts[name] === "on";
+  }
+
+  /**
+   * JSON of one kind, `null` if it is not.
+   *
+   * @param {string} name
+   * @param {"object" | "array"} kind
+   */
+  json(name, kind) {
+    const { value, mistake } = readJson(this.#texts[name] ?? "", kind);
+    if (mistake !== null) this.mistakes.set(name, mistake);
+    return value;
+  }
+
+  /**
+   * The arguments of a function.
+   *
+   * @param {string} prefix
+   */
+  input(prefix) {
+    return filled({
+      args: this.json(`${prefix}args`, "array"),
+      kwargs: this.json(`${prefix}kwargs`, "object"),
+    });
+  }
 }
 
 /**
  * The request to prepare a procedure.
  *
- * @param {Record<string, string>} fields
+ * @param {Record<string, string>} texts
  * @returns {{ body: object, mistakes: Mistakes }}
  */
-export function readPrepareForm(fields) {
-  /** @type {Mistakes} */
-  const mistakes = new Map();
-  const isGit = fields.script_type === "git";
+export function readPrepareForm(texts) {
+  const fields = new Fields(texts);
+  const { mistakes } = fields;
+  const isGit = fields.text("script_type") === "git";
   const prefix = isGit ? "git://" : "file://";
-  const uri = readText(
-    fields,
-    mistakes,
-    "script_uri",
-    "the address of the script",
-  );
+  const uri = fields.needed("script_uri", "the address of the script");
   if (uri !== "" && (!uri.startsWith(prefix) || uri === prefix)) {
     mistakes.set(
       "script_uri",
@@ -124,55 +164,41 @@ export function readPrepareForm(fields) {
         : "This has to begin with file:// and go on with an absolute path, like file:///scripts/observe.ts.",
     );
   }
-  /** @type {Record<string, unknown>} */
-  const script = { script_type: isGit ? "git" : "filesystem", script_uri: uri };
-  if (isGit) {
-    const branch = (fields.git_branch ?? "").trim();
-    const commit = (fields.git_commit ?? "").trim();
-    script.git_args = {
-      git_repo: readText(
-        fields,
-        mistakes,
-        "git_repo",
-        "the address of the repository",
-      ),
-      ...(branch === "" ? {} : { git_branch: branch }),
-      ...(commit === "" ? {} : { git_commit: commit }),
-    };
-    script.create_env = fields.create_env === "on";
-  }
-  const init = readInput(fields, mistakes, "init_");
-  return {
-    body: { script, ...(init === undefined ? {} : { script_args: { init } }) },
-    mistakes,
-  };
+  const script = isGit
+    ? {
+      script_type: "git",
+      script_uri: uri,
+      git_args: {
+        git_repo: fields.needed("git_repo", "the address of the repository"),
+        ...filled({
+          git_branch: fields.text("git_branch"),
+          git_commit: fields.text("git_commit"),
+        }),
+      },
+      create_env: fields.isOn("create_env"),
+    }
+    : { script_type: "filesystem", script_uri: uri };
+  const script_args = filled({ init: fields.input("init_") });
+  return { body: { script, ...filled({ script_args }) }, mistakes };
 }
 
 /**
  * The request to run an activity.
  *
- * @param {Record<string, string>} fields
+ * @param {Record<string, string>} texts
  * @returns {{ body: object, mistakes: Mistakes }}
  */
-export function readActivityForm(fields) {
-  /** @type {Mistakes} */
-  const mistakes = new Map();
-  const name = readText(
-    fields,
-    mistakes,
-    "activity_name",
-    "the name of the activity",
-  );
-  const sbdId = readText(
-    fields,
-    mistakes,
+export function readActivityForm(texts) {
+  const fields = new Fields(texts);
+  const { mistakes } = fields;
+  const name = fields.needed("activity_name", "the name of the activity");
+  const sbdId = fields.needed(
     "sbd_id",
     "the identifier of the scheduling block definition",
   );
-  const args = readJson(fields.script_args ?? "", "object");
-  if (args.mistake !== null) mistakes.set("script_args", args.mistake);
-  else if (
-    Object.values(args.value).some((input) =>
+  const script_args = fields.json("script_args", "object");
+  if (
+    Object.values(script_args ?? {}).some((input) =>
       typeof input !== "object" || input === null || Array.isArray(input)
     )
   ) {
@@ -185,11 +211,9 @@ export function readActivityForm(fields) {
     body: {
       sbd_id: sbdId,
       activity_name: name,
-      prepare_only: fields.prepare_only === "on",
-      create_env: fields.create_env === "on",
-      ...(args.mistake === null && Object.keys(args.value).length > 0
-        ? { script_args: args.value }
-        : {}),
+      prepare_only: fields.isOn("prepare_only"),
+      create_env: fields.isOn("create_env"),
+      ...filled({ script_args }),
     },
     mistakes,
   };
@@ -198,19 +222,15 @@ export function readActivityForm(fields) {
 /**
  * The request to start a procedure.
  *
- * @param {Record<string, string>} fields
+ * @param {Record<string, string>} texts
  * @returns {{ body: object, mistakes: Mistakes }}
  */
-export function readStartForm(fields) {
-  /** @type {Mistakes} */
-  const mistakes = new Map();
-  const main = readInput(fields, mistakes, "main_");
+export function readStartForm(texts) {
+  const fields = new Fields(texts);
+  const script_args = filled({ main: fields.input("main_") });
   return {
-    body: {
-      state: "RUNNING",
-      ...(main === undefined ? {} : { script_args: { main } }),
-    },
-    mistakes,
+    body: { state: "RUNNING", ...filled({ script_args }) },
+    mistakes: fields.mistakes,
   };
 }
 
