@@ -20,21 +20,24 @@ const TITLES_APART = 500;
  * @param {() => void} options.paintTitle Writes the title.
  * @param {(callback: () => void) => void} options.onFrame Calls back with the
  * next frame. None comes while the tab is in the background.
+ * @param {() => number} [options.now] In milliseconds.
  * @returns {() => void}
  */
-export function createPainter({ paint, paintTitle, onFrame }) {
+export function createPainter(
+  { paint, paintTitle, onFrame, now = () => performance.now() },
+) {
   let isPaintDue = false;
   let isTitleDue = false;
   let nextPaint = -Infinity;
 
   function paintNow() {
     isPaintDue = false;
-    const began = performance.now();
+    const began = now();
     nextPaint = began + PAINTS_APART;
     paint();
     // Where a paint takes long, most of the time stays free for the reader.
     setTimeout(() => {
-      const took = performance.now() - began;
+      const took = now() - began;
       const apart = Math.max(PAINTS_APART, 3 * took);
       nextPaint = began + Math.min(apart, LONGEST_APART);
     });
@@ -43,7 +46,7 @@ export function createPainter({ paint, paintTitle, onFrame }) {
   return () => {
     if (!isPaintDue) {
       isPaintDue = true;
-      const early = nextPaint - performance.now();
+      const early = nextPaint - now();
       if (early <= 0) onFrame(paintNow);
       else setTimeout(() => onFrame(paintNow), early);
     }
