@@ -15,7 +15,8 @@ const LONGEST_EVENT = 16 * 1024 * 1024;
  * @typedef {object} EventParser
  * @property {(chunk: string) => WireEvent[]} push Takes a piece of the stream
  * and returns the events that it ends.
- * @property {() => string | null} lastId The identifier of the last event.
+ * @property {() => string | null} lastId The identifier of the last event that
+ * is whole.
  * @property {() => number | null} retry How long the service asks to wait
  * before the next try, in milliseconds.
  */
@@ -33,6 +34,7 @@ export function createParser(lastId = null) {
   let endedInReturn = false;
   /** @type {string | null} */
   let id = lastId;
+  let seen = lastId;
   /** @type {number | null} */
   let retry = null;
   /** @type {string[]} */
@@ -59,6 +61,7 @@ export function createParser(lastId = null) {
     const lines = data;
     data = [];
     size = 0;
+    seen = id;
     if (lines.length === 0) return [];
     try {
       const event = JSON.parse(lines.join("\n"));
@@ -93,7 +96,7 @@ export function createParser(lastId = null) {
       }
       return events;
     },
-    lastId: () => id,
+    lastId: () => seen,
     retry: () => retry,
   };
 }

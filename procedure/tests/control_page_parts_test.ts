@@ -42,6 +42,15 @@ test("The parser reads events whatever the pieces", () => {
   ));
 });
 
+test("The parser takes an event for seen when it is whole", () => {
+  const parser = createParser("a-0");
+  assertEquals(parser.push('id: a-1\ndata: {"topic":"a"}\n'), []);
+  assertEquals(parser.lastId(), "a-0");
+
+  assertEquals(parser.push("\nid: a-2\n"), [{ topic: "a" }]);
+  assertEquals(parser.lastId(), "a-1");
+});
+
 test("The parser refuses an event that never ends", () => {
   const parser = createParser();
   const piece = "x".repeat(1_000_000);
