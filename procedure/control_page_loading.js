@@ -103,12 +103,14 @@ export function createListLoader({ store, client, session, onFailure }) {
       const upTo = store.state.reloads;
       try {
         await load(signal);
-        reloaded = Math.max(reloaded, upTo);
+        // Who signs in next begins to count anew.
+        if (!signal.aborted) reloaded = Math.max(reloaded, upTo);
       } catch (error) {
         const { status, message } = failureOf(error);
+        if (signal.aborted) break;
         // Without a connection the lists are loaded as soon as there is one.
         if (store.state.connection.status !== "live") reloaded = upTo;
-        else if (!signal.aborted && status !== 401) {
+        else if (status !== 401) {
           onFailure(`The lists could not be loaded: ${message}`);
         }
       }

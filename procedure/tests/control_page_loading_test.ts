@@ -117,6 +117,30 @@ testPage("Lists that fail are loaded again", async (page, time) => {
   assertEquals([...page.state.procedures.keys()], [1]);
 });
 
+testPage(
+  "Lists are loaded after signing in again while they were loaded",
+  async (page, time) => {
+    page.isLive();
+    for (let count = 0; count < 9; count++) page.dispatch({ type: "stale" });
+    page.answer = () => new Promise(() => {});
+    await pass(time, 2_000);
+
+    page.session.abort();
+    const connection = { status: "signed-out", since: 0 } as const;
+    page.dispatch({ type: "forget" });
+    page.lists.forget();
+    page.dispatch({ type: "connection", connection });
+    await pass(time);
+    page.session = new AbortController();
+    page.answer = () => [procedure(1)];
+    page.isLive();
+    await pass(time, 2_000);
+
+    assertEquals(page.state.loaded, true);
+    assertEquals(page.failures, []);
+  },
+);
+
 testPage("What a service does not offer is no failure", async (page, time) => {
   page.answer = (path) =>
     path === "/procedures"
