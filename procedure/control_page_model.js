@@ -103,6 +103,29 @@ const lastTime = (states) => states.at(-1)?.[1] ?? -Infinity;
 const lastCall = ({ calls }) => calls.at(-1)?.time ?? -Infinity;
 
 /**
+ * Whether a description is older than what is known. The time of an event may be
+ * a little later than that of the state that it tells of.
+ *
+ * @param {{ state: string, states: StateEntry[] }} told
+ * @param {{ state: string, states: StateEntry[] }} known
+ */
+const isOlder = (told, known) =>
+  lastTime(told.states) < lastTime(known.states) &&
+  (told.state !== known.state || told.states.length < known.states.length);
+
+/**
+ * Of two descriptions of one activity, the newer: they may have overtaken each
+ * other.
+ *
+ * @param {Activity | undefined} known
+ * @param {Activity} told
+ * @returns {Activity}
+ */
+function newerActivity(known, told) {
+  return known !== undefined && isOlder(told, known) ? known : told;
+}
+
+/**
  * Of two descriptions of one procedure, what is true: they may have overtaken
  * each other.
  *
@@ -112,16 +135,14 @@ const lastCall = ({ calls }) => calls.at(-1)?.time ?? -Infinity;
  */
 function newer(known, told) {
   if (known === undefined || known.born !== told.born) return told;
-  if (known.state === told.state) {
-    // What a procedure failed of is told after that it failed.
-    return { ...told, stacktrace: told.stacktrace ?? known.stacktrace };
-  }
-  if (lastTime(told.states) >= lastTime(known.states)) return told;
+  // What a procedure failed of is told after that it failed.
+  const stacktrace = told.stacktrace ?? known.stacktrace;
+  if (!isOlder(told, known)) return { ...told, stacktrace };
   return {
     ...known,
     script: told.script,
     calls: lastCall(told) > lastCall(known) ? told.calls : known.calls,
-    stacktrace: told.stacktrace ?? known.stacktrace,
+    stacktrace,
     touched: told.touched,
   };
 }
@@ -216,7 +237,8 @@ function applyEvents(state, events) {
       case "activity":
         if (news.activity === null) reloads++;
         else {
-          activities.set(news.activity.id, news.activity);
+          const { id } = news.activity;
+          activities.set(id, newerActivity(activities.get(id), news.activity));
           changedActivities = true;
         }
         break;
@@ -329,17 +351,14 @@ export function reduce(state, action) {
           state.activities,
           readList(action.list, readActivity, action.since),
           action.since,
-          (known, told) =>
-            lastTime(told.states) >= lastTime(known?.states ?? [])
-              ? told
-              : known ?? told,
+          newerActivity,
         ),
       };
     case "activity": {
       const told = readActivity(action.summary, state.sequence + 1);
       if (told === null) return state;
       const activities = new Map(state.activities);
-      activities.set(told.id, told);
+      activities.set(told.id, newerActivity(activities.get(told.id), told));
       return { ...state, activities, sequence: state.sequence + 1 };
     }
     case "no-activities":

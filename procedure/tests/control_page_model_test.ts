@@ -109,6 +109,47 @@ test("The model keeps what came while an older list was on its way", () => {
   assertEquals([...after.procedures.keys()].sort(), [1, 3]);
 });
 
+test("The model keeps states that an older list leaves out, though it ends alike", () => {
+  const before = withList(summary(1, ["CREATING", 10], ["IDLE", 11]));
+  const events = [moveEvent(1, "LOADING", 12), moveEvent(1, "IDLE", 13)];
+
+  const after = reduce(reduce(before, { type: "events", events }), {
+    type: "procedures",
+    list: [summary(1, ["CREATING", 10], ["IDLE", 11])],
+    since: before.sequence,
+  });
+
+  assertEquals(after.procedures.get(1)?.states.map(([name]) => name), [
+    "CREATING",
+    "IDLE",
+    "LOADING",
+    "IDLE",
+  ]);
+});
+
+test("The model keeps what events said of an activity before its answer came", () => {
+  const activity = (...states: [string, number][]) => ({
+    id: 1,
+    procedure_id: 1,
+    sbd_id: "sbd-1",
+    activity_name: "observe",
+    activity_states: states,
+    state: states.at(-1)?.[0],
+  });
+  const requested: [string, number] = ["REQUESTED", 1];
+  const events = [{
+    topic: "activity.lifecycle.running",
+    result: activity(requested, ["RUNNING", 2]),
+  }];
+
+  const state = reduce(reduce(initialState(), { type: "events", events }), {
+    type: "activity",
+    summary: activity(requested),
+  });
+
+  assertEquals(state.activities.get(1)?.state, "RUNNING");
+});
+
 test("The model replaces what a new list says otherwise", () => {
   const before = withList(summary(1, ["CREATING", 10], ["READY", 20]));
 
