@@ -385,6 +385,13 @@ function describe(event) {
   );
 }
 
+/** @param {unknown} source */
+function nameOf(source) {
+  return typeof source === "object" && source !== null
+    ? json(source)
+    : String(source ?? "");
+}
+
 /**
  * An event in a row of a table.
  *
@@ -397,7 +404,7 @@ export function readRow(event, key) {
     key,
     time: number(event.time),
     topic: event.topic,
-    source: shorten(String(event.msg_src ?? "")),
+    source: shorten(nameOf(event.msg_src)),
     pid: procedureOf(event),
     text: describe(event),
   };

@@ -255,6 +255,21 @@ test("The model shortens what events say", () => {
   assertLess(state.events[0]?.text.length ?? 0, 1_000);
 });
 
+test("The model takes whatever an event says that it is from", () => {
+  const sources = ["cli", 7, null, { toString: null }, [{ valueOf: 1 }]];
+  const events = sources.map((source) => ({ topic: "a", msg_src: source }));
+
+  const state = reduce(initialState(), { type: "events", events });
+
+  assertEquals(state.events.map(({ source }) => source), [
+    "cli",
+    "7",
+    "",
+    '{"toString":null}',
+    '[{"valueOf":1}]',
+  ]);
+});
+
 test("The model fetches output after the last line that it has", () => {
   let state = reduce(initialState(), { type: "choose", pid: 1 });
   assert(wantsOutput(state));
