@@ -60,29 +60,44 @@ export function listenForCommands({ store, client }) {
     }
   }
 
-  onSubmit("prepare-form", readPrepareForm, async (body) => {
-    const summary = await client.send("POST", "/procedures", body);
-    dispatch({ type: "procedure", summary });
-    showNotice(`Procedure ${summary.id} is being prepared.`, false);
-    showProcedure(summary.id);
+  const chosen = () => store.state.chosen;
+
+  onSubmit("prepare-form", {
+    read: readPrepareForm,
+    async send(body) {
+      const summary = await client.send("POST", "/procedures", body);
+      dispatch({ type: "procedure", summary });
+      showNotice(`Procedure ${summary.id} is being prepared.`, false);
+      showProcedure(summary.id);
+    },
   });
 
-  onSubmit("activity-form", readActivityForm, async (body) => {
-    const summary = await client.send("POST", "/activities", body);
-    dispatch({ type: "activity", summary });
-    showNotice(`Activity ${summary.id} was asked for.`, false);
-    const pid = summary.procedure_id ?? null;
-    if (pid !== null) showProcedure(pid);
+  onSubmit("activity-form", {
+    read: readActivityForm,
+    async send(body) {
+      const summary = await client.send("POST", "/activities", body);
+      dispatch({ type: "activity", summary });
+      showNotice(`Activity ${summary.id} was asked for.`, false);
+      const pid = summary.procedure_id ?? null;
+      if (pid !== null) showProcedure(pid);
+    },
   });
 
-  onSubmit("start-form", readStartForm, async (body) => {
-    const summary = await change(store.state.chosen, "start", body);
-    dispatch({ type: "procedure", summary });
+  onSubmit("start-form", {
+    read: readStartForm,
+    about: chosen,
+    async send(body) {
+      const summary = await change(chosen(), "start", body);
+      dispatch({ type: "procedure", summary });
+    },
+    onLate(pid, { message }) {
+      showNotice(`Procedure ${pid}: ${message}`, true);
+    },
   });
 
   let stopping = null;
   onConfirm("stop", "stop", () => {
-    stopping = store.state.chosen;
+    stopping = chosen();
     const procedure = store.state.procedures.get(stopping);
     setText(element("stop-dialog-heading"), `Stop procedure ${stopping}?`);
     setText(

@@ -34,24 +34,31 @@ function showMistakes(form, mistakes) {
   return false;
 }
 
-/** Sends a form once it has no mistakes, once at a time. */
-export function onSubmit(id, read, send) {
+/**
+ * Sends a form once it has no mistakes, once at a time for each of what `about`
+ * says that it is about. `onLate` is told of what was refused when the form was
+ * about something else already.
+ */
+export function onSubmit(id, { read, send, about = () => null, onLate }) {
   const form = element(id);
-  let isSending = false;
+  const sending = new Set();
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = form.querySelector("[type=submit]");
-    if (isSending || isOutOfUse(button)) return;
+    const key = about();
+    if (sending.has(key) || isOutOfUse(button)) return;
     const { body, mistakes } = read(Object.fromEntries(new FormData(form)));
     setRefusal(form, "");
     if (!showMistakes(form, mistakes)) return;
-    isSending = true;
+    sending.add(key);
     try {
       await send(body);
     } catch (error) {
-      if (error.status !== 401) setRefusal(form, error.message);
+      if (error.status === 401) return;
+      if (about() === key) setRefusal(form, error.message);
+      else onLate(key, error);
     } finally {
-      isSending = false;
+      sending.delete(key);
     }
   });
 }

@@ -404,6 +404,32 @@ testPage(
   },
 );
 
+testPage(
+  "The control page says of which procedure a start was refused, and lets start another",
+  async (open, server) => {
+    const [first, second] = [server.add(READY), server.add(READY)];
+    const view = await open({ hash: `#procedure/${first}` });
+    await view.says("#detail-state", "READY");
+    const refusal = Promise.withResolvers<Response>();
+    server.answers.set(`PUT /procedures/${first}`, () => refusal.promise);
+    try {
+      await view.page.click("#start");
+      await view.says("#start-reason", "Asked to start it.");
+
+      await view.page.click(`#procedures [href="#procedure/${second}"]`);
+      await view.says("#detail-heading", `Procedure ${second}`);
+      await view.until("!document.querySelector('#start').ariaDisabled");
+      await view.page.click("#start");
+      await view.says("#detail-state", "RUNNING");
+    } finally {
+      refusal.resolve(Response.json({ detail: "No gain" }, { status: 409 }));
+    }
+
+    await view.says("#notice-text", `Procedure ${first}: No gain`);
+    assertEquals(await view.text("#start-form .refusal"), "");
+  },
+);
+
 testPage("The control page runs an activity", async (open, server) => {
   const view = await open();
   await view.isLive();
