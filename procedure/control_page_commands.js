@@ -27,12 +27,14 @@ function showProcedure(pid) {
   location.hash = `#procedure/${pid}`;
 }
 
-/** A button that opens a dialog before it does something. */
-function onConfirm(id, name, ask, act) {
+/**
+ * A button that opens a dialog before it does something. `ask` fills the dialog
+ * in, and says whether there is something to ask.
+ */
+function onConfirm(id, name, { ask = () => true, act }) {
   const dialog = element(`${name}-dialog`);
   onUse(element(id), () => {
-    ask();
-    dialog.showModal();
+    if (ask()) dialog.showModal();
   });
   element(`${name}-cancel`).addEventListener("click", () => dialog.close());
   element(`${name}-form`).addEventListener("submit", async (event) => {
@@ -96,36 +98,43 @@ export function listenForCommands({ store, client }) {
   });
 
   let stopping = null;
-  onConfirm("stop", "stop", () => {
-    stopping = chosen();
-    const procedure = store.state.procedures.get(stopping);
-    setText(element("stop-dialog-heading"), `Stop procedure ${stopping}?`);
-    setText(
-      element("stop-dialog-text"),
-      `${scriptText(procedure.script)}, ${procedure.state}`,
-    );
-    element("stop-abort").checked = false;
-  }, async () => {
-    const pid = stopping;
-    const procedure = store.state.procedures.get(pid);
-    if (procedure === undefined || hasEnded(procedure.state)) {
-      showNotice(`Procedure ${pid} had ended before.`, false);
-      return;
-    }
-    const abort = element("stop-abort").checked;
-    const answer = await change(pid, "stop", { state: "STOPPED", abort });
-    showNotice(
-      answer?.abort_message ?? `Procedure ${pid} was asked to stop.`,
-      false,
-    );
-    dispatch({ type: "stale" });
+  onConfirm("stop", "stop", {
+    ask() {
+      stopping = chosen();
+      const procedure = store.state.procedures.get(stopping);
+      // What is shown may be older than what is known.
+      if (procedure === undefined) return false;
+      setText(element("stop-dialog-heading"), `Stop procedure ${stopping}?`);
+      setText(
+        element("stop-dialog-text"),
+        `${scriptText(procedure.script)}, ${procedure.state}`,
+      );
+      element("stop-abort").checked = false;
+      return true;
+    },
+    async act() {
+      const pid = stopping;
+      const procedure = store.state.procedures.get(pid);
+      if (procedure === undefined || hasEnded(procedure.state)) {
+        showNotice(`Procedure ${pid} had ended before.`, false);
+        return;
+      }
+      const abort = element("stop-abort").checked;
+      const answer = await change(pid, "stop", { state: "STOPPED", abort });
+      showNotice(
+        answer?.abort_message ?? `Procedure ${pid} was asked to stop.`,
+        false,
+      );
+      dispatch({ type: "stale" });
+    },
   });
 
   element("qa").addEventListener("click", async (event) => {
     // The switch shows what the service says, not what was asked for.
     event.preventDefault();
-    if (isOutOfUse(element("qa"))) return;
-    const wanted = !store.state.context.waitForQaReady;
+    const { context: known } = store.state;
+    if (isOutOfUse(element("qa")) || known === null) return;
+    const wanted = !known.waitForQaReady;
     try {
       const body = { wait_for_qa_ready: wanted };
       const context = await client.send("PUT", "/context", body);
@@ -140,9 +149,11 @@ export function listenForCommands({ store, client }) {
       showFailure(error);
     }
   });
-  onConfirm("qa-override", "qa", () => {}, async () => {
-    await client.send("POST", "/operator/wait_for_qa_ready/override", {});
-    showNotice("The scripts that wait for QA were told to go on.", false);
+  onConfirm("qa-override", "qa", {
+    async act() {
+      await client.send("POST", "/operator/wait_for_qa_ready/override", {});
+      showNotice("The scripts that wait for QA were told to go on.", false);
+    },
   });
 
   const { elements } = element("prepare-form");

@@ -430,6 +430,29 @@ testPage(
   },
 );
 
+testPage(
+  "The control page bears a click on what it has not painted yet",
+  async (open, server) => {
+    const id = server.add(READY);
+    const view = await open({ hash: `#procedure/${id}` });
+    await view.isLive();
+    await view.says("#detail-state", "READY");
+    await view.until("!document.querySelector('#qa').ariaDisabled");
+    await view.evaluate(`addEventListener("hashchange", () => {
+      document.querySelector("#stop").click();
+      document.querySelector("#sign-out").ariaDisabled = null;
+      document.querySelector("#sign-out").click();
+      document.querySelector("#qa").click();
+      window.hasClicked = true;
+    })`);
+    await view.evaluate("void (location.hash = '#procedure/99')");
+    await view.until("window.hasClicked");
+
+    await view.page.locator("#token-dialog[open]").waitFor();
+    assertEquals(await view.page.locator("#stop-dialog[open]").count(), 0);
+  },
+);
+
 testPage("The control page runs an activity", async (open, server) => {
   const view = await open();
   await view.isLive();
