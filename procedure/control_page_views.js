@@ -213,8 +213,11 @@ export function createViews() {
     const box = element("output");
     const rest = box.scrollHeight - box.scrollTop - box.clientHeight;
     showOutput(output.lines);
-    if (output.following && rest < 30) box.scrollTop = box.scrollHeight;
-    else if (!output.following && shown?.output.following) box.scrollTop = 0;
+    const before = shown?.output;
+    const isAnew = before?.pid !== output.pid || !before.following;
+    if (output.following && (isAnew || rest < 30)) {
+      box.scrollTop = box.scrollHeight;
+    } else if (!output.following && before?.following) box.scrollTop = 0;
     const first = output.lines[0];
     const last = output.lines.at(-1);
     setText(

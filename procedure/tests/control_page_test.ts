@@ -221,6 +221,35 @@ testPage(
 );
 
 testPage(
+  "The control page goes to the end with the latest lines, however late it paints",
+  async (open, server) => {
+    const id = server.add(READY);
+    server.write(id, Array.from({ length: 7_200 }, (_, at) => `line ${at};`));
+    const script = `
+      const request = requestAnimationFrame;
+      window.requestAnimationFrame = (callback) =>
+        setTimeout(() => request(callback), 300);
+    `;
+    const view = await open({ hash: `#procedure/${id}`, script });
+    const isAtEnd =
+      "(({scrollHeight, scrollTop, clientHeight}) => scrollHeight - scrollTop - clientHeight < 30)(document.querySelector('#output'))";
+    await view.says("#output-count", "lines 2201 to 7200");
+    await view.until(isAtEnd);
+    await view.page.click("#output-earlier");
+    await view.says("#output-count", "lines 1 to 2200");
+    assertEquals(
+      await view.evaluate("document.querySelector('#output').scrollTop"),
+      0,
+    );
+
+    await view.page.click("#output-latest");
+
+    await view.says("#output-count", "lines 2201 to 7200");
+    await view.until(isAtEnd);
+  },
+);
+
+testPage(
   "The control page shows hostile texts as texts",
   async (open, server) => {
     const hostile =
