@@ -20,9 +20,13 @@ export function showNotice(text, isWrong) {
   setText(element("notice-text"), text);
 }
 
-/** Shows why something failed. That a token is needed shows by itself. */
+/**
+ * Shows why something failed. That a token is needed shows by itself, and what
+ * signing out has ended did not fail.
+ */
 export function showFailure(error) {
-  if (error.status !== 401) showNotice(error.message, true);
+  if (error.status === 401 || error.name === "AbortError") return;
+  showNotice(error.message, true);
 }
 
 /** Takes away what was shown last. */

@@ -646,6 +646,37 @@ testPage(
 );
 
 testPage(
+  "The control page tells no failure of what a sign-out has ended",
+  async (open, server) => {
+    const id = server.add(READY);
+    server.write(id, Array.from({ length: 5_100 }, (_, at) => `line ${at};`));
+    const view = await open({ hash: `#procedure/${id}` });
+    await view.page.fill("#token", "right");
+    await view.page.keyboard.press("Enter");
+    await view.says("#output-count", "lines 101 to 5100");
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<Response>();
+    server.answers.set(`GET /procedures/${id}/output`, () => {
+      asked.resolve();
+      return answer.promise;
+    });
+    try {
+      await view.page.click("#output-earlier");
+      await asked.promise;
+
+      await view.page.click("#sign-out");
+      await view.page.locator("#token-dialog[open]").waitFor();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    } finally {
+      answer.resolve(new Response());
+    }
+
+    assertEquals(await view.page.locator("#notice").isHidden(), true);
+  },
+  { token: "right" },
+);
+
+testPage(
   "The control page keeps the focus and what was filled in",
   async (open, server) => {
     const ids = [1, 2, 3].map(() => server.add(READY));
