@@ -144,8 +144,22 @@ export function createOutputLoader({ store, client, session }) {
   let isFetching = false;
   /** @type {number | null} */
   let chosen = null;
-  /** @type {PromiseWithResolvers<void>} */
-  let hasChosen = Promise.withResolvers();
+  let hurry = () => {};
+
+  /**
+   * Waits so long, or until another procedure is chosen.
+   *
+   * @param {number} milliseconds
+   * @returns {Promise<void>}
+   */
+  const pauseForChoice = (milliseconds) =>
+    new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
 
   /**
    * @param {number} pid
@@ -195,7 +209,7 @@ export function createOutputLoader({ store, client, session }) {
         }
         wait = OUTPUT_RETRIES_APART;
       }
-      await Promise.race([pause(wait), hasChosen.promise]);
+      await pauseForChoice(wait);
     }
     isFetching = false;
   }
@@ -205,8 +219,7 @@ export function createOutputLoader({ store, client, session }) {
       const { output } = store.state;
       if (output.pid !== chosen) {
         chosen = output.pid;
-        hasChosen.resolve();
-        hasChosen = Promise.withResolvers();
+        hurry();
       }
       if (wantsOutput(store.state) && !isFetching) fetchOutput();
     },

@@ -1,6 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { FakeTime } from "@std/testing/time";
 import { ApiError } from "../control_page_client.js";
@@ -207,6 +207,34 @@ testPage(
     await pass(time);
 
     assertEquals(page.asked.map((path) => path.split("/")[2]), ["1", "2"]);
+  },
+);
+
+testPage(
+  "Output leaves nothing behind each time that it is fetched",
+  async (page, time) => {
+    const reactions = new Map<unknown, number>();
+    const { then } = Promise.prototype;
+    page.answer = () => ({ lines: [], next: 0 });
+    page.dispatch({ type: "choose", pid: 1 });
+    const events = [{ topic: "script.output", pid: 1 }];
+    Promise.prototype.then = new Proxy(then, {
+      apply(target, promise, reaction) {
+        reactions.set(promise, (reactions.get(promise) ?? 0) + 1);
+        return Reflect.apply(target, promise, reaction);
+      },
+    });
+    try {
+      for (let count = 0; count < 20; count++) {
+        page.dispatch({ type: "events", events });
+        await pass(time, 250);
+      }
+    } finally {
+      Promise.prototype.then = then;
+    }
+
+    assertGreater(page.asked.length, 10);
+    assertLess(Math.max(0, ...reactions.values()), 10);
   },
 );
 
