@@ -15,6 +15,7 @@ import process from "node:process";
 import { interval } from "rxjs";
 import { BackgroundTask } from "../background_task.ts";
 import { BackgroundTaskProcessor } from "../background_task_processor.ts";
+import { driftOf } from "./_drift.ts";
 import {
   alternate,
   type Case,
@@ -236,13 +237,9 @@ async function keepRate(start: (tick: () => void) => Stop) {
     time - (ticks[index] ?? NaN)
   );
   const deviations = intervals.map((interval) => Math.abs(interval - PERIOD));
-  // Periods that were left out are missing ticks, but no drift.
-  const drifts = intervals.map((interval) =>
-    interval - Math.round(interval / PERIOD) * PERIOD
-  );
   return {
     ticks: ticks.length / duration * DURATION,
-    drift: drifts.reduce((sum, drift) => sum + drift, 0),
+    drift: driftOf(ticks, PERIOD),
     jitter: percentile(deviations, 0.99),
     cpu: (user + system) / 1000 / duration * 100,
   };

@@ -26,6 +26,7 @@ import { SimpleIntervalJob, Task } from "toad-scheduler";
 import { type Loop, loop } from "../loop.ts";
 import { MissedLoopPolicy } from "../missed_loop_policy.ts";
 import { ticks } from "../ticks.ts";
+import { driftOf } from "./_drift.ts";
 import {
   alternate,
   type Case,
@@ -263,13 +264,9 @@ async function keepRate(
     time - (times[index] ?? NaN)
   );
   const deviations = intervals.map((interval) => Math.abs(interval - period));
-  // Periods that were left out are missing rounds, but no drift.
-  const drifts = intervals.map((interval) =>
-    interval - Math.round(interval / period) * period
-  );
   return {
     rounds: times.length / duration * SECONDS * 1000,
-    drift: drifts.reduce((sum, drift) => sum + drift, 0),
+    drift: driftOf(times, period),
     p50: percentile(deviations, 0.5),
     p99: percentile(deviations, 0.99),
     cpu: median(loads),
