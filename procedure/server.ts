@@ -228,7 +228,7 @@ async function assemble(
     ...options,
     procedures,
     activities,
-    page: controlPage,
+    page: (request) => controlPage(request, { basePath: options.basePath }),
   });
   const { addr } = stack.use(listen(hostname, port, api.fetch));
   // The streams would keep the server from its end.

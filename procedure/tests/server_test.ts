@@ -83,6 +83,15 @@ test("A script is prepared and run to its end", async () => {
   ]);
 });
 
+test("The control page knows the path of an interface elsewhere", async () => {
+  await using night = await start({ basePath: "/north/oet" });
+  const { page, url } = night.server;
+  for (const address of [page, `${url}/ui`]) {
+    const text = await (await fetch(address)).text();
+    assert(text.includes('content="/north/oet"'), address);
+  }
+});
+
 test("A script that fails is FAILED, with its stack and the causes", async () => {
   await using night = await start();
   await night.client.create({ script: script("fail") });
