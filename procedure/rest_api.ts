@@ -334,7 +334,9 @@ export class RestApi implements AsyncDisposable {
     if (below === pathname) return await this.#page(request);
     const moved = new URL(url);
     moved.pathname = below;
-    return await this.#page(new Request(moved, request));
+    // Without the signal: Deno's server warns whoever looks at it.
+    const { headers } = request;
+    return await this.#page(new Request(moved, { method, headers }));
   }
 
   #refuse(

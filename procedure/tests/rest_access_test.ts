@@ -261,6 +261,20 @@ test("Whatever authorize gives but true is a no", async () => {
   }
 });
 
+test("Nobody looks at the signal of a request for the page, which Deno warns of", async () => {
+  const page = (request: Request) =>
+    new Response(new URL(request.url).pathname);
+  await using rig = new RestRig({ page });
+  const request = new Request("http://localhost/api/v1/ui/a.css", {
+    headers: { "if-none-match": "x" },
+  });
+  let looks = 0;
+  Object.defineProperty(request, "signal", { get: () => void looks++ });
+  const info = { completed: Promise.resolve() };
+  const response = await rig.api.fetch(request, info);
+  assertEquals([await response.text(), looks], ["/ui/a.css", 0]);
+});
+
 test("The page is served without a token, at the root and below the base", async () => {
   const page = (request: Request) =>
     new Response(new URL(request.url).pathname, {
