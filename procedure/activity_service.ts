@@ -406,6 +406,8 @@ export class ActivityService implements ActivityRunner, AsyncDisposable {
         // Somebody else has started or stopped it, or does: the events tell.
         if (this.#scope.aborted || !isWaiting()) return;
         if (hasCode(error, "invalid-state")) return;
+        // With the service all procedures are stopped: the events tell.
+        if (hasCode(error, "closed")) return;
         this.#report(followed, error);
         this.#move(followed, "FAILED", this.#now());
         this.#inBackground(this.#procedures.stop({ pid })).catch((reason) =>

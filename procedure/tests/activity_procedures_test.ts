@@ -148,3 +148,38 @@ test("No activity is left behind and none has another state than its procedure",
   );
   await fc.assert(cases, { numRuns: 500 });
 });
+
+test("An activity that waits is STOPPED with its procedure when all are closed", async () => {
+  const pool = new FakePool();
+  const told: string[] = [];
+  const tell = (sentence: string): void => void told.push(sentence);
+  const logger = { debug() {}, info() {}, warn: tell, error: tell };
+  const procedures = new ScriptExecutionService({ pool, logger });
+  const blocks = new InMemorySchedulingBlockStore({
+    definitions: [{
+      id: "sbd-1",
+      version: 1,
+      activities: { observe: { script, args: {} } },
+    }],
+  });
+  const activities = new ActivityService({ procedures, blocks, logger });
+  const statesOf = () => activities.summarise().map(({ state }) => state);
+  const command = { name: "observe", sbdId: "sbd-1" };
+  await activities.run(command);
+  await activities.run(command);
+  await settle();
+  assertEquals(statesOf(), ["RUNNING", "PREPARED"]);
+  const gate = Promise.withResolvers<void>();
+  pool.stops = async (pid) => {
+    if (pid === 2) await gate.promise;
+    return "stopped";
+  };
+  const closing = procedures.close();
+  await settle();
+  assertEquals(statesOf(), ["STOPPED", "PREPARED"]);
+  gate.resolve();
+  await closing;
+  assertEquals(statesOf(), ["STOPPED", "STOPPED"]);
+  assertEquals(told, []);
+  await activities.close();
+});
