@@ -25,7 +25,7 @@ export interface ProcedureEvents
    * @throws {AbortSignal["reason"]} If the signal aborts first.
    */
   connect(): Promise<void>;
-  /** The id of the last event: where another stream could go on. */
+  /** The id of the last event that was read: where another stream could go on. */
   readonly lastEventId: string;
   /** Ends the stream. */
   return(): Promise<IteratorResult<RemoteEvent, undefined>>;
@@ -62,6 +62,8 @@ export class EventStream implements ProcedureEvents {
   readonly #scope: CancelScope;
   readonly #pending: RemoteEvent[] = [];
   #lastId: string;
+  /** The id of the last event that was handed out. */
+  #given: string;
   /** The id of the last event, when the parser already knows the next one's. */
   #lastSeen: string;
   /** The advice of the service how long to wait, in milliseconds. */
@@ -80,6 +82,7 @@ export class EventStream implements ProcedureEvents {
     this.#settings = settings;
     this.#scope = new CancelScope(settings.signal);
     this.#lastId = settings.lastEventId;
+    this.#given = settings.lastEventId;
     this.#lastSeen = settings.lastEventId;
     this.#isResumed = settings.lastEventId !== "";
     this.#parser = createParser({
@@ -94,7 +97,7 @@ export class EventStream implements ProcedureEvents {
   }
 
   get lastEventId(): string {
-    return this.#lastId;
+    return this.#pending.length === 0 ? this.#lastId : this.#given;
   }
 
   [Symbol.asyncIterator](): this {
@@ -122,6 +125,7 @@ export class EventStream implements ProcedureEvents {
 
   #end(): void {
     this.#isEnded = true;
+    this.#lastId = this.lastEventId;
     this.#pending.length = 0;
     this.#scope.abort();
     this.#drop();
@@ -134,7 +138,10 @@ export class EventStream implements ProcedureEvents {
         if (this.#isEnded) return { done: true, value: undefined };
         signal?.throwIfAborted();
         const event = this.#pending.shift();
-        if (event !== undefined) return { done: false, value: event };
+        if (event !== undefined) {
+          this.#given = event.id || this.#given;
+          return { done: false, value: event };
+        }
         await this.connect();
         await this.#read();
       }

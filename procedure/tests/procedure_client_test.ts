@@ -226,6 +226,29 @@ test("ProcedureClient stream goes on where it was, and tells of gaps", async () 
   assertEquals(events.lastEventId, "b-1");
 });
 
+test("ProcedureClient stream goes on elsewhere after what was read, not what came", async () => {
+  const feed = new Feed();
+  const client = answering(() => feed.response);
+  const events = client.stream({ lastEventId: "a-1" });
+  feed.send(
+    'id: a-2\ndata: {"topic":"two"}\n\nid: a-3\ndata: {"topic":"three"}\n\n' +
+      ":\nid: a-9\n\n",
+  );
+  assertEquals((await events.next()).value?.topic, "two");
+  assertEquals(events.lastEventId, "a-2");
+  assertEquals((await events.next()).value?.topic, "three");
+  assertEquals(events.lastEventId, "a-9");
+  await events.return();
+  const other = new Feed();
+  const left = answering(() => other.response).stream();
+  other.send(
+    'id: a-2\ndata: {"topic":"two"}\n\nid: a-3\ndata: {"topic":"x"}\n\n',
+  );
+  await left.next();
+  await left.return();
+  assertEquals(left.lastEventId, "a-2");
+});
+
 test("ProcedureClient stream connects again after a silence", async () => {
   const clock = new ManualClock();
   const feeds: Feed[] = [];
