@@ -234,11 +234,20 @@ export async function describe(session: Session): Promise<ExitStatus> {
   return EXIT.ok;
 }
 
+/** The patterns of topics, one for each option or several with commas. */
+function topicsOf(session: Session): readonly string[] | undefined {
+  const { values, path } = session.line;
+  const topics = values.get("topics")?.flatMap((each) => each.split(","));
+  const wrong = topics?.find((each) => !/^\S+$/.test(each));
+  if (wrong === undefined) return topics;
+  throw new UsageError(`'${wrong}' is no pattern of topics`, path);
+}
+
 /** `procedure listen` */
 export async function listen(session: Session): Promise<ExitStatus> {
-  const { client, signal, terminal, line } = session;
+  const { client, signal, terminal } = session;
   const pid = idGiven(session);
-  const topics = line.values.get("topics");
+  const topics = topicsOf(session);
   if (pid !== undefined) {
     if (topics !== undefined) {
       throw new UsageError("'--topics' and an ID exclude each other");

@@ -171,6 +171,22 @@ test("procedure listen --json writes each event as it travelled", () =>
     assert(stub.requests.includes("stream dome.* after -"));
   }));
 
+test("procedure listen --topics takes several with commas, too", () =>
+  withProcedure("hold", async (stub) => {
+    const args = ["procedure", "listen", "--topics", "dome.*,sky.clear"];
+    const cli = startCli(args, stub);
+    await cli.written("Listening");
+    assert(stub.requests.includes("stream dome.*,sky.clear after -"));
+    cli.kill("SIGINT");
+    assertEquals((await cli.result).code, 130);
+    for (const topics of ["", "dome.*,", "dome open"]) {
+      const words = ["procedure", "listen", "--topics", topics];
+      const { code, stderr } = await runCli(words, stub);
+      assertEquals(code, 2);
+      assert(stderr.includes("is no pattern of topics"), stderr);
+    }
+  }));
+
 test("procedure output --follow writes lines as they come, to the end", () =>
   withProcedure("hold", async (stub) => {
     stub.write(1, "one");
