@@ -28,12 +28,12 @@ import { backoff, type RestartPolicy } from "@longrun/tasks/backoff";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import {
-  checkChoice,
   checkCommon,
   checkFiniteCount,
   checkFunction,
   checkOptions,
   checkPositive,
+  checkScript,
   checkString,
   checkType,
 } from "./_arguments.ts";
@@ -274,7 +274,7 @@ export class ProcedureClient {
    * Prepares a procedure. Resolves as soon as there is one: READY comes later.
    *
    * @param command The script, and what its `init` is called with.
-   * @throws {TypeError} If the script is neither in a file nor in a repository.
+   * @throws {TypeError} If it is no script. Which kinds there are the service says.
    * @throws {ProcedureClientError} `"script-refused"`,
    * `"too-many-procedures"`, and as {@linkcode ProcedureClient.list}.
    */
@@ -284,13 +284,7 @@ export class ProcedureClient {
   ): Promise<RemoteProcedure> {
     checkOptions("create procedure", command);
     const { script, initArgs: init } = command;
-    checkChoice(
-      "create procedure",
-      "script.type",
-      "'filesystem' or 'git', as no other kind travels",
-      ["filesystem", "git"],
-      script?.type,
-    );
+    checkScript("create procedure", "script", script);
     const body = {
       script: encodeScript(script, undefined),
       ...(init === undefined ? {} : { script_args: { init } }),

@@ -190,6 +190,22 @@ test("ActivityService gives main the definition where the block has no document"
   await service.close();
 });
 
+test("ActivityService runs a script of a kind that only its loader knows", async () => {
+  const { procedures, service, blocks } = setUp();
+  const script = { type: "stored", uri: "observe" } as never;
+  const activities = { observe: { script, args: {} } };
+  blocks.add({ id: "sbd-2", version: 1, activities });
+  const { procedureId } = await service.run({ ...COMMAND, sbdId: "sbd-2" });
+  const { sb_json } = service.summarise()[0]?.scriptArgs.main?.kwargs ?? {};
+  assertEquals(procedureId, 1);
+  assertEquals(JSON.parse(String(sb_json)).activities.observe.script, {
+    script_type: "stored",
+    script_uri: "observe",
+  });
+  assertEquals(procedures.prepared[0]?.script, script);
+  await service.close();
+});
+
 test("ActivityService makes no instance of what cannot run", async () => {
   const { procedures, service, blocks } = setUp();
   const args = { main: procedureInput({}, [1]) };

@@ -61,16 +61,6 @@ class Feed {
   }
 }
 
-test("ProcedureClient refuses scripts of kinds that do not travel", async () => {
-  const client = new ProcedureClient({ url: "http://127.0.0.1:1" });
-  const script = { type: "archive", uri: "archive://observe.ts" } as never;
-  await assertRejects(
-    () => client.create({ script }),
-    TypeError,
-    "Cannot create procedure as 'script.type' must be 'filesystem' or 'git'",
-  );
-});
-
 test("ProcedureClient reads what travels in the types of the package", async () => {
   const stub = startStub();
   const client = new ProcedureClient({ url: stub.url });
@@ -301,6 +291,27 @@ test("ProcedureClient stream ends with return(), whatever it waits for", async (
   const waiting = hanging.next();
   await hanging.return();
   assertEquals((await waiting).done, true);
+});
+
+test("ProcedureClient sends a script of another kind, and nothing that is none", async () => {
+  const sent: unknown[] = [];
+  const client = answering(async (request) => {
+    sent.push(await request.json());
+    return Response.json({ detail: "no" }, { status: 422 });
+  });
+  const stored = { type: "stored", uri: "observe" };
+  const failure = await failureOf(client.create({ script: stored as never }));
+  assertEquals(failure.code, "invalid-request");
+  const script = { script_type: "stored", script_uri: "observe" };
+  assertEquals(sent, [{ script }]);
+  for (const wrong of [{}, { script: { type: "git", uri: "git://x" } }]) {
+    await assertRejects(
+      () => client.create(wrong as never),
+      TypeError,
+      "Cannot create procedure as 'script' must be a script",
+    );
+  }
+  assertEquals(sent.length, 1);
 });
 
 test("ProcedureClient refuses bad arguments by name", () => {
