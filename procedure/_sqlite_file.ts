@@ -76,6 +76,12 @@ function makePrivate(file: string): void {
   Deno.openSync(file, { create: true, write: true, mode: 0o600 }).close();
 }
 
+/** Lets go of a file that is not ours to change, as it was. */
+function giveBack(database: DatabaseSync, journal: unknown): void {
+  if (database.isTransaction) database.exec("ROLLBACK");
+  if (journal === "delete") database.exec("PRAGMA journal_mode = DELETE");
+}
+
 function numberOf(database: DatabaseSync, pragma: string): number {
   const row = database.prepare(`PRAGMA ${pragma}`).get() ?? {};
   return Number(Object.values(row)[0]);
@@ -133,10 +139,12 @@ export function openSqlite(
   { wait }: OpenSqliteOptions,
 ): DatabaseSync {
   let database: DatabaseSync | undefined;
+  let journal: unknown;
   try {
     makePrivate(file);
     database = new DatabaseSync(file, { timeout: wait });
     database.exec("PRAGMA locking_mode = EXCLUSIVE");
+    journal = database.prepare("PRAGMA journal_mode").get()?.journal_mode;
     database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
     database.exec("BEGIN EXCLUSIVE");
@@ -145,6 +153,11 @@ export function openSqlite(
     database.exec("COMMIT");
     return database;
   } catch (error) {
+    try {
+      if (database !== undefined) giveBack(database, journal);
+    } catch {
+      // The first error tells more.
+    }
     try {
       database?.close();
     } catch {

@@ -416,6 +416,24 @@ test("SqliteProcedureStore says what is wrong with a file", () => {
   }
 });
 
+test("SqliteProcedureStore leaves the file of another program as it was", () => {
+  for (const journal of ["delete", "wal"]) {
+    using file = temporaryFile();
+    const before = new DatabaseSync(file.path);
+    before.exec(`PRAGMA journal_mode = ${journal}; CREATE TABLE theirs (a)`);
+    before.close();
+    assertThrows(
+      () => new SqliteProcedureStore(file.path),
+      ProcedureStoreError,
+      "another program",
+    );
+    const after = new DatabaseSync(file.path);
+    const { journal_mode } = after.prepare("PRAGMA journal_mode").get() ?? {};
+    assertEquals(journal_mode, journal);
+    after.close();
+  }
+});
+
 test("SqliteProcedureStore lets only its owner read the file", () => {
   using file = temporaryFile();
   using _store = new SqliteProcedureStore(file.path);
