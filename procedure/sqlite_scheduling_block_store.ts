@@ -12,6 +12,7 @@ import {
   checkFunction,
   checkName,
   checkOptions,
+  checkType,
 } from "./_arguments.ts";
 import {
   definitionNotFound,
@@ -111,15 +112,24 @@ export class SqliteSchedulingBlockStore
    *
    * @param definition The definition, without a version.
    * @returns It, with its version.
-   * @throws {TypeError} If it has no name.
+   * @throws {TypeError} If it has no name, or no activities.
    * @throws {ProcedureError} `"closed"`.
    */
   putDefinition(
     definition: Omit<SchedulingBlockDefinition, "version">,
   ): SchedulingBlockDefinition {
     const database = this.#open();
-    checkName("put a definition", "id", definition.id);
-    const { id } = definition;
+    const doing = "put a definition";
+    checkOptions(doing, definition);
+    const { id, activities } = definition;
+    checkName(doing, "id", id);
+    checkType(
+      typeof activities === "object" && activities !== null,
+      doing,
+      "activities",
+      "an object",
+      activities,
+    );
     let made: SchedulingBlockDefinition = { ...definition, version: 1 };
     inTransaction(database, () => {
       const last = database.prepare(

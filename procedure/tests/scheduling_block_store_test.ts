@@ -256,6 +256,25 @@ test("SqliteSchedulingBlockStore keeps all over its end, and each version", asyn
   assertEquals(second.putDefinition(definition).version, 3);
 });
 
+test("SqliteSchedulingBlockStore refuses what is no definition", async () => {
+  using blocks = new SqliteSchedulingBlockStore(":memory:");
+  for (
+    const [wrong, name] of [
+      [undefined, "options"],
+      [{ activities: {} }, "id"],
+      [{ id: "sbd-1" }, "activities"],
+      [{ id: "sbd-1", activities: null }, "activities"],
+    ] as const
+  ) {
+    assertThrows(
+      () => blocks.putDefinition(wrong as never),
+      TypeError,
+      `Cannot put a definition as '${name}' must be`,
+    );
+  }
+  await assertRejects(() => blocks.getDefinition("sbd-1"), ProcedureError);
+});
+
 test("SqliteSchedulingBlockStore refuses a file of procedures", () => {
   using file = temporaryFile();
   new SqliteProcedureStore(file.path).close();
