@@ -59,6 +59,10 @@ function hostnameOf(host: string): string | undefined {
   }
 }
 
+/** A name as addresses have it: in small letters, version 6 in brackets. */
+const inAddresses = (name: string): string =>
+  hostnameOf(name) ?? hostnameOf(`[${name}]`) ?? name;
+
 /** Where a connection comes from, if the server tells, as Deno's does. */
 function peerOf(info: unknown): string | undefined {
   const { remoteAddr } = (info ?? {}) as { remoteAddr?: unknown };
@@ -107,9 +111,12 @@ export function checkTokens(action: string, tokens: unknown): void {
 export class Gate {
   readonly #settings: AccessSettings;
   readonly #tokens: readonly KnownToken[];
+  readonly #hosts: ReadonlySet<string> | undefined;
 
   constructor(settings: AccessSettings) {
     this.#settings = settings;
+    this.#hosts = settings.allowedHosts &&
+      new Set(settings.allowedHosts.map(inAddresses));
     this.#tokens = settings.tokens.map(({ token, scopes }) => ({
       digest: digestOf(token),
       scopes: new Set(scopes),
@@ -189,8 +196,7 @@ export class Gate {
   }
 
   #isOurs(name: string): boolean {
-    const { allowedHosts } = this.#settings;
-    if (allowedHosts !== undefined) return allowedHosts.includes(name);
+    if (this.#hosts !== undefined) return this.#hosts.has(name);
     return this.isOpen ? isLoopback(name) : true;
   }
 

@@ -188,6 +188,16 @@ test("Names that are allowed are answered, and no others", async () => {
   assertEquals((await at("localhost")).status, 421);
 });
 
+test("Names of this server may be written in any way", async () => {
+  for (const name of ["Lab.Example", "fe80::A", "[FE80::a]"]) {
+    await using rig = new RestRig({ allowedHosts: [name] });
+    const host = name.startsWith("Lab") ? "lab.example" : "[fe80::a]";
+    const at = (host: string) => rig.ask(`http://${host}:5000/health`);
+    assertEquals((await at(host)).status, 200, name);
+    assertEquals((await at("other.example")).status, 421, name);
+  }
+});
+
 test("Pages of another origin may not ask", async () => {
   await using rig = new RestRig();
   const bad: Record<string, string>[] = [
