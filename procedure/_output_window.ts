@@ -96,5 +96,7 @@ export function readOutputOptions(
   const { after = 0, limit = 1_000 } = options;
   checkFiniteCount(doing, "after", after, 0);
   checkFiniteCount(doing, "limit", limit, 1);
-  return { after, limit };
+  // A database counts no further.
+  const most = Number.MAX_SAFE_INTEGER;
+  return { after: Math.min(after, most), limit: Math.min(limit, most) };
 }

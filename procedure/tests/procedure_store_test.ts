@@ -102,6 +102,16 @@ for (
     assertEquals(store.output(1), []);
   });
 
+  test(`${name} reads with limits beyond all bounds`, () => {
+    using store = create();
+    store.saveProcedure(procedure(1));
+    store.appendOutput(line(1, "one"));
+    store.saveProcedure(procedure(1));
+    const limit = Number.MAX_VALUE;
+    assertEquals(store.output(1, { limit }).length, 1);
+    assertEquals(store.output(1, { after: limit }), []);
+  });
+
   test(`${name} numbers lines of procedures it does not keep, and forgets them`, () => {
     using store = create();
     assertEquals(store.appendOutput(line(9, "late")).line, 1);
