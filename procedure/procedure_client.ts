@@ -316,11 +316,14 @@ export class ProcedureClient {
     const started = readProcedure(
       await this.#send("PUT", `/procedures/${pid}`, body, options),
     );
-    // A service that is compatible refuses without a word.
-    if (!started.calls.some(({ fn }) => fn === "main")) {
+    // A service that is compatible refuses without a word. What has just begun
+    // has not ended, and main is called once.
+    const { calls, state } = started;
+    const isBegun = calls.some(({ fn }) => fn === "main");
+    if (!isBegun || state === "COMPLETE" || state === "STOPPED") {
       throw new ProcedureClientError(
         "invalid-state",
-        `PID #${pid} unrunnable in state ${started.state}`,
+        `PID #${pid} unrunnable in state ${state}`,
         { status: 200 },
       );
     }

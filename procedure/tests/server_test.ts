@@ -92,6 +92,23 @@ test("The control page knows the path of an interface elsewhere", async () => {
   }
 });
 
+test("A client is told that what has ended cannot be started, also with compat", async () => {
+  for (const compat of [false, true]) {
+    await using night = await start({ compat });
+    const { client, until } = night;
+    await client.create({ script: script("success") });
+    await until(1, "READY");
+    await client.start({ pid: 1 });
+    await until(1, "COMPLETE");
+    const error = await assertRejects(
+      () => client.start({ pid: 1 }),
+      ProcedureClientError,
+      "unrunnable in state COMPLETE",
+    );
+    assertEquals(error.code, "invalid-state");
+  }
+});
+
 test("A script that fails is FAILED, with its stack and the causes", async () => {
   await using night = await start();
   await night.client.create({ script: script("fail") });
