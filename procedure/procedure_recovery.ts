@@ -83,6 +83,17 @@ export function processIdentity(osPid: number): ProcessIdentity {
   return { osPid, startTime };
 }
 
+/** The groups that processes are in, which have the numbers of their leaders. */
+function groupsNow(): Set<number> {
+  const groups = new Set<number>();
+  if (bootId() === null) return groups;
+  for (const { name } of Deno.readDirSync("/proc")) {
+    const stat = /^\d+$/.test(name) ? readStat(name) : null;
+    if (stat !== null) groups.add(stat.group);
+  }
+  return groups;
+}
+
 /**
  * Whether programs go on that a process has started. While they do, no other
  * process is given its number.
@@ -191,11 +202,11 @@ function activityEnd(procedure: ProcedureState | undefined): ActivityState {
  * Puts an end to what a service has left behind that did not end as it should:
  * no procedure is forgotten, none is left in a state that it is not in.
  *
- * Processes of procedures that still live are killed, and programs that they have
- * started. A procedure that had not
- * ended becomes FAILED if its process is known to have ended, UNKNOWN if not,
- * and its stack tells why. One that is UNKNOWN and whose process is seen to have
- * ended becomes FAILED. Activities follow their procedures.
+ * Processes that still live are killed, and programs that they have started,
+ * also those of a procedure that is FAILED. A procedure that had not ended
+ * becomes FAILED if its process is known to have ended, UNKNOWN if not, and its
+ * stack tells why. One that is UNKNOWN and whose process is seen to have ended
+ * becomes FAILED. Activities follow their procedures.
  *
  * Call it before a service is created with the store. Only processes whose
  * {@linkcode ProcessIdentity} was saved are killed, and only if number, boot and
@@ -242,9 +253,14 @@ export async function recoverProcedures(
   checkFunction(doing, "kill", kill);
   checkPositive(doing, "timeout", timeout);
 
-  const left = store.procedures().filter(({ summary, process }) =>
-    !isFinal(summary.state) || (summary.state === "UNKNOWN" && process !== null)
-  );
+  let groups: Set<number> | undefined;
+  const left = store.procedures().filter(({ summary: { state }, process }) => {
+    if (!isFinal(state)) return true;
+    if (process === null) return false;
+    // It is FAILED a moment before its process ends, and many are.
+    return state === "UNKNOWN" ||
+      state === "FAILED" && (groups ??= groupsNow()).has(process.osPid);
+  });
   const lives = left.map(({ summary, process }) => {
     const life = process === null ? "unknown" : lifeOf(process);
     if (life !== "alive" || process === null) return life;
@@ -268,6 +284,7 @@ export async function recoverProcedures(
   const changed: ProcedureSummary[] = [];
   left.forEach(({ summary }, index) => {
     const life = lives[index] ?? "unknown";
+    if (summary.state === "FAILED") return;
     if (summary.state === "UNKNOWN" && life !== "gone") return;
     const end = ended(summary, life, now());
     store.saveProcedure(end, life === "gone" ? null : undefined);

@@ -162,3 +162,31 @@ test("recoverProcedures ends the programs of a script that has gone", async () =
   assert(!isAlive(program));
   await reader.cancel();
 });
+
+test("recoverProcedures ends what a procedure that is FAILED has left behind", async () => {
+  using store = new InMemoryProcedureStore();
+  const left = new Deno.Command("/bin/sh", {
+    args: ["-c", "echo; read line"],
+    stdin: "piped",
+    stdout: "piped",
+    detached: true,
+  }).spawn();
+  const reader = left.stdout.getReader();
+  await reader.read();
+  store.saveProcedure(procedure(1, "FAILED"), processIdentity(left.pid));
+  const gone = { osPid: left.pid, startTime: "another boot:7" };
+  store.saveProcedure(procedure(2, "FAILED"), gone);
+  const before = store.procedures();
+  const warnings: string[] = [];
+  const warn = (sentence: string): void => void warnings.push(sentence);
+  const changed = await recoverProcedures(store, {
+    logger: { ...logger, warn },
+  });
+  assertEquals(changed, []);
+  assertEquals(store.procedures(), before);
+  assertEquals(warnings.length, 1);
+  assertStringIncludes(warnings[0] ?? "", "of PID #1 was left behind");
+  assertEquals((await left.status).signal, "SIGKILL");
+  await reader.cancel();
+  await left.stdin.close().catch(() => {});
+});
