@@ -24,6 +24,8 @@ import type { StoredOutput } from "./procedure_service.ts";
 import type { StoredProcedure } from "./procedure_store.ts";
 import { ProcedureStoreError } from "./procedure_store_error.ts";
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
 /** How a file is opened, and how much it keeps. */
 export interface ProcedureFileOptions {
   /** How many lines of a procedure are kept. */
@@ -104,9 +106,10 @@ export class ProcedureFile {
   /** The lines of a procedure after one of them, at most so many. */
   lines(pid: number, after: number, limit: number): StoredOutput[] {
     const rows = this.#statements.read.all(pid, after, limit);
-    return rows.map((row) =>
-      numbered({ pid, ...row } as unknown as StoredOutput, Number(row.line))
-    );
+    return rows.map(({ bytes, ...row }) => {
+      const line = { pid, ...row, text: decoder.decode(bytes as Uint8Array) };
+      return numbered(line as unknown as StoredOutput, Number(row.line));
+    });
   }
 
   /** Writes all of it, or nothing: then it throws. */

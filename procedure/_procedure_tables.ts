@@ -50,8 +50,9 @@ export const statementsOf = (database: DatabaseSync): ProcedureStatements => ({
   ),
   trim: database.prepare("DELETE FROM output WHERE pid = ? AND line <= ?"),
   removeOutput: database.prepare("DELETE FROM output WHERE pid = ?"),
+  // A text is read to its first NUL only.
   read: database.prepare(
-    "SELECT line, time, stream, text, dropped FROM output WHERE pid = ? AND line > ? ORDER BY line LIMIT ?",
+    "SELECT line, time, stream, CAST(text AS BLOB) AS bytes, dropped FROM output WHERE pid = ? AND line > ? ORDER BY line LIMIT ?",
   ),
 });
 

@@ -102,6 +102,15 @@ for (
     assertEquals(store.output(1), []);
   });
 
+  test(`${name} keeps each character of a line`, () => {
+    using store = create();
+    store.saveProcedure(procedure(1));
+    const texts = ["a\0b", "", "\ufeff\0é"];
+    for (const text of texts) store.appendOutput(line(1, text));
+    store.saveProcedure(procedure(1));
+    assertEquals(store.output(1).map(({ text }) => text), texts);
+  });
+
   test(`${name} reads with limits beyond all bounds`, () => {
     using store = create();
     store.saveProcedure(procedure(1));
