@@ -19,19 +19,20 @@ import {
 } from "./procedure.ts";
 import type { ProcedureTopics } from "./procedure_topics.ts";
 
-function encodeCommand(
-  command: PrepareProcessCommand | StartProcessCommand | StopProcessCommand,
-): unknown {
-  if ("script" in command) {
-    const { script, initArgs = procedureInput() } = command;
-    const init = encodeInput(initArgs);
-    return { script: encodeScript(script, null), script_args: { init } };
-  }
-  const { pid } = command;
-  if ("runAbort" in command) return { pid, run_abort: command.runAbort };
-  const { fn = "main", args = procedureInput(), forceStart = false } =
-    command as StartProcessCommand;
+function encodePrepare(command: PrepareProcessCommand): unknown {
+  const { script, initArgs = procedureInput() } = command;
+  const init = encodeInput(initArgs);
+  return { script: encodeScript(script, null), script_args: { init } };
+}
+
+function encodeStart(command: StartProcessCommand): unknown {
+  const { pid, fn = "main", args = procedureInput(), forceStart = false } =
+    command;
   return { pid, fn, args: encodeInput(args), force_start: forceStart };
+}
+
+function encodeStop({ pid, runAbort = false }: StopProcessCommand): unknown {
+  return { pid, run_abort: runAbort };
 }
 
 function encodeActivityCommand(command: RunActivityCommand): unknown {
@@ -66,9 +67,6 @@ const nothing: Encode<unknown> = () => ({});
 const result: Encode<ProcedureSummary> = (summary, root) => ({
   result: encodeProcedure(summary, root),
 });
-const command: Encode<
-  PrepareProcessCommand | StartProcessCommand | StopProcessCommand
-> = (data) => ({ cmd: encodeCommand(data) });
 const block: Encode<{ readonly sbiId: string }> = ({ sbiId }) => ({
   sbi_id: sbiId,
 });
@@ -78,9 +76,9 @@ const replied: Encode<Reply<ProcedureSummary>> = (reply, root) =>
   encodeReply(reply, (summary) => encodeProcedure(summary, root));
 
 const PAYLOADS: { [T in keyof ProcedureTopics]: Encode<ProcedureTopics[T]> } = {
-  "request.procedure.create": command,
-  "request.procedure.start": command,
-  "request.procedure.stop": command,
+  "request.procedure.create": (data) => ({ cmd: encodePrepare(data) }),
+  "request.procedure.start": (data) => ({ cmd: encodeStart(data) }),
+  "request.procedure.stop": (data) => ({ cmd: encodeStop(data) }),
   "request.procedure.list": ({ pids }) => ({ pids: pids ?? null }),
   "request.activity.run": (data) => ({ cmd: encodeActivityCommand(data) }),
   "request.activity.list": ({ ids }) => ({ activity_ids: ids ?? null }),

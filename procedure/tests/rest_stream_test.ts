@@ -83,6 +83,7 @@ test("The stream tells requests, replies and topics of scripts", async () => {
   bus.publish("request.procedure.create", { script }, { requestId: "q" });
   bus.publish("request.procedure.start", { pid: 1 });
   bus.publish("request.procedure.stop", { pid: 1, runAbort: true });
+  bus.publish("request.procedure.stop", { pid: 1 });
   bus.publish("request.procedure.list", {});
   bus.publish("procedure.reply.created", { ok: true, value: summary });
   const error = { name: "E", message: "no", stack: "secret" };
@@ -104,7 +105,7 @@ test("The stream tells requests, replies and topics of scripts", async () => {
   bus.publish("sb.lifecycle.started", { sbiId: "sbi" });
   bus.publish("operator.wait_for_qa_ready.enable", {});
   bus.publish("weather.wind", { speed: 3 });
-  const events = await reader.take(14);
+  const events = await reader.take(15);
   const json = await (await rig.ask("/procedures/1")).json();
   const envelope = ["topic", "msg_src", "time"];
   const payload = (data: Record<string, unknown>) =>
@@ -128,6 +129,7 @@ test("The stream tells requests, replies and topics of scripts", async () => {
       },
     },
     { cmd: { pid: 1, run_abort: true } },
+    { cmd: { pid: 1, run_abort: false } },
     { pids: null },
     { request_id: null, result: json },
     { error: { name: "E", message: "no" } },
