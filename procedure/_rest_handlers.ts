@@ -96,11 +96,20 @@ export class Handlers {
 
   async #updateContext(call: RestCall): Promise<Response> {
     const body = await call.body<Record<string, unknown>>();
+    const { procedures } = this.#settings;
+    const changes = decodeContext(body);
     try {
-      this.#settings.procedures.setContext(decodeContext(body));
+      procedures.setContext(changes);
     } catch (error) {
       if (!(error instanceof RangeError)) throw error;
       throw new Problem(422, "invalid-request", error.message);
+    }
+    // Others show it, too.
+    const isOn = changes.waitForQaReady;
+    if (isOn !== undefined) {
+      const what = isOn ? "enable" : "disable";
+      const topic = `operator.wait_for_qa_ready.${what}` as const;
+      procedures.bus.publish(topic, {}, { source: "rest" });
     }
     return this.#context();
   }

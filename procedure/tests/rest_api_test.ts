@@ -430,6 +430,19 @@ test("The operator sees and changes what holds", async () => {
   assertEquals(detail, "It must have at most 65536 characters");
 });
 
+test("Who has switched the wait for QA on or off tells all others", async () => {
+  await using rig = new RestRig();
+  const topics: string[] = [];
+  rig.procedures.bus.onEvent("operator.*", ({ topic }) => topics.push(topic));
+  await rig.ask("/context", put({ wait_for_qa_ready: false }));
+  await rig.ask("/context", put({ gain: 1 }));
+  await rig.ask("/context", put({ wait_for_qa_ready: true }));
+  assertEquals(topics, [
+    "operator.wait_for_qa_ready.disable",
+    "operator.wait_for_qa_ready.enable",
+  ]);
+});
+
 test("An override is told on the bus", async () => {
   await using rig = new RestRig();
   const topics: string[] = [];
