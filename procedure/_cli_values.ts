@@ -5,10 +5,18 @@ import { type ProcedureInput, procedureInput } from "./procedure.ts";
 
 const KEY = /^([A-Za-z_$][\w$.-]*)=([^]*)$/;
 
+/** Whether a number is not the one that the word says, but the nearest. */
+function isOther(value: unknown, word: string): boolean {
+  if (typeof value !== "number" || Number.isSafeInteger(value)) return false;
+  return !Number.isFinite(value) ||
+    /^-?\d+$/.test(word) && String(value) !== word;
+}
+
 /** A value of the command line: JSON if it is, text else. */
 export function valueOf(word: string): unknown {
   try {
-    return JSON.parse(word);
+    const value: unknown = JSON.parse(word);
+    return isOther(value, word) ? word : value;
   } catch {
     return word;
   }

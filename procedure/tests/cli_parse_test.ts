@@ -102,6 +102,13 @@ test("no command line does anything but parse or be refused", () => {
   }));
 });
 
+test("a number that would become another one is a text", () => {
+  const kept = ["20261121000000000001", "-20261121000000000001", "1e999"];
+  assertEquals(inputOf(kept).args, kept);
+  const numbers = ["9007199254740991", "20261121000000000000", "0.1", "1e30"];
+  assertEquals(inputOf(numbers).args, numbers.map(Number));
+});
+
 test("keys that objects have anyway do no harm", () => {
   const { kwargs } = inputOf(["__proto__=1", "constructor=2"]);
   assertEquals(Object.getOwnPropertyNames(kwargs), [
