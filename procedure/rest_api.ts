@@ -24,6 +24,7 @@ import { openApiDocument } from "./_open_api.ts";
 import {
   methodNotAllowed,
   notFound,
+  Problem,
   problemOf,
   tooSlow,
   unavailable,
@@ -286,7 +287,7 @@ export class RestApi implements AsyncDisposable {
     onPhase: (phase: "body" | "service") => void,
   ): Promise<Response> {
     try {
-      const url = new URL(request.url);
+      const url = addressOf(request);
       this.#gate.checkSource(request, url, info);
       signal.throwIfAborted();
       const page = await this.#pageAnswer(request, url);
@@ -354,6 +355,16 @@ export class RestApi implements AsyncDisposable {
       ? unavailable("aborted", "The request was given up")
       : problemOf(error, this.#logger);
     return withHeaders(problem.toResponse(this.#compat), false);
+  }
+}
+
+/** The address of a request, whose host may be anything. */
+function addressOf(request: Request): URL {
+  try {
+    return new URL(request.url);
+  } catch (cause) {
+    const detail = "This server has another name";
+    throw new Problem(421, "wrong-host", detail, { cause });
   }
 }
 

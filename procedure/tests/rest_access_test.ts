@@ -188,6 +188,17 @@ test("Names that are allowed are answered, and no others", async () => {
   assertEquals((await at("localhost")).status, 421);
 });
 
+test("A name that is none is refused, and leaves nothing in the log", async () => {
+  await using rig = new RestRig();
+  const request = new Request("http://localhost/health");
+  // As Deno's server has it when the header is "a b".
+  Object.defineProperty(request, "url", { value: "http://a b/health" });
+  const response = await rig.api.fetch(request);
+  assertEquals(response.status, 421);
+  assertEquals((await response.json()).code, "wrong-host");
+  assertEquals(rig.logger.lines, []);
+});
+
 test("Names of this server may be written in any way", async () => {
   for (const name of ["Lab.Example", "fe80::A", "[FE80::a]"]) {
     await using rig = new RestRig({ allowedHosts: [name] });
