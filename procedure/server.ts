@@ -9,7 +9,13 @@
 
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import { checkOptions } from "./_arguments.ts";
+import {
+  checkCommon,
+  checkFiniteCount,
+  checkName,
+  checkOptions,
+  complain,
+} from "./_arguments.ts";
 import { listen } from "./_http_listener.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { isLoopback } from "./_rest_access.ts";
@@ -143,6 +149,21 @@ export interface ProcedureServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** Checks what is not an option of a part, before anything is opened. */
+function checkServe(options: ServeOptions): void {
+  const doing = "serve procedures";
+  checkOptions(doing, options);
+  checkCommon(doing, options);
+  const { hostname = "127.0.0.1", port = 0, cache = "." } = options;
+  checkName(doing, "hostname", hostname);
+  checkFiniteCount(doing, "port", port, 0);
+  if (port > 65_535) {
+    throw new RangeError(complain(doing, "port", "at most 65535", port));
+  }
+  checkName(doing, "cache", cache);
+  checkExposure(hostname, options);
+}
+
 function checkExposure(hostname: string, options: ServeOptions): void {
   const { tokens = [], authorize } = options;
   if (isLoopback(hostname)) return;
@@ -261,6 +282,7 @@ async function assemble(
  * @returns A promise of the server, when it listens.
  * @throws {TypeError} If an option is of the wrong type, or everybody could
  * execute programs.
+ * @throws {RangeError} If an option is out of range.
  *
  * @example Usage
  * ```ts
@@ -276,9 +298,8 @@ async function assemble(
 export async function serve(
   options: ServeOptions = {},
 ): Promise<ProcedureServer> {
-  checkOptions("serve procedures", options);
-  const { signal, hostname = "127.0.0.1", logger = defaultLogger } = options;
-  checkExposure(hostname, options);
+  checkServe(options);
+  const { signal, logger = defaultLogger } = options;
   signal?.throwIfAborted();
   const report = (error: unknown): void =>
     harmlessLogger(logger).error(

@@ -92,6 +92,28 @@ test("The control page knows the path of an interface elsewhere", async () => {
   }
 });
 
+test("A service refuses bad arguments by name, before it opens anything", async () => {
+  await using folder = new TemporaryFolder();
+  const database = `${folder.path}/procedures.sqlite`;
+  for (
+    const [name, value, kind] of [
+      ["hostname", 5, TypeError],
+      ["hostname", "", TypeError],
+      ["port", "5000", TypeError],
+      ["port", 65_536, RangeError],
+      ["cache", 1, TypeError],
+      ["signal", {}, TypeError],
+    ] as const
+  ) {
+    await assertRejects(
+      () => serve({ database, port: 0, [name]: value } as never),
+      kind,
+      `Cannot serve procedures as '${name}' must be`,
+    );
+  }
+  assertEquals(namesIn(folder.path), []);
+});
+
 test("A client is told that what has ended cannot be started, also with compat", async () => {
   for (const compat of [false, true]) {
     await using night = await start({ compat });
