@@ -13,6 +13,11 @@ function define(
   key: string,
   value: unknown,
 ): void {
+  // Many times faster, where nothing is inherited that would take it.
+  if (!(key in target)) {
+    target[key] = value;
+    return;
+  }
   Object.defineProperty(target, key, {
     value,
     enumerable: true,
