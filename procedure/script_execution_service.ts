@@ -116,6 +116,9 @@ export class ScriptExecutionService
   readonly #abort: AbortScript;
   readonly #abortTimeout: number;
   readonly #silence: () => void;
+  /** The stops that run the abort script, by procedure. */
+  readonly #aborts: Map<number, Promise<readonly ProcedureSummary[]>> =
+    new Map();
   #closing: Promise<void> | undefined = undefined;
   readonly #logger: Logger;
   readonly #now: () => number;
@@ -307,13 +310,22 @@ export class ScriptExecutionService
   ): Promise<readonly ProcedureSummary[]> {
     checkStop(command);
     const { pid, runAbort = false } = command;
-    const work = this.#stop(pid, runAbort);
+    const work = runAbort ? this.#stopOnce(pid) : this.#stop(pid, false);
     try {
       return await abortable(work, options.signal);
     } catch (error) {
       if (options.signal?.aborted) this.#reportLater(pid, work);
       throw error;
     }
+  }
+
+  /** Whoever asks for the same abort meanwhile gets the same one. */
+  #stopOnce(pid: number): Promise<readonly ProcedureSummary[]> {
+    const aborting = this.#aborts.get(pid);
+    if (aborting !== undefined) return aborting;
+    const work = this.#stop(pid, true).finally(() => this.#aborts.delete(pid));
+    this.#aborts.set(pid, work);
+    return work;
   }
 
   /** Once it has begun it goes on, whoever waits for it. */

@@ -343,6 +343,31 @@ test("ScriptExecutionService runs the abort script with the subarray of the proc
   ]);
 });
 
+test("ScriptExecutionService runs one abort script for all who ask for it at once", async () => {
+  await using night = rig({ abortScript: abort });
+  const { service, pool } = night;
+  const loaded = Promise.withResolvers<void>();
+  await service.prepare({
+    script: observe,
+    initArgs: procedureInput({ subarray_id: 3 }),
+  });
+  await service.start({ pid: 1, forceStart: true });
+  pool.loads = () => loaded.promise;
+  const command = { pid: 1, runAbort: true };
+  const stops = [service.stop(command), service.stop(command)];
+  await service.waitForState(1, "STOPPED");
+  stops.push(service.stop(command));
+  loaded.resolve();
+  for (const [summary] of await Promise.all(stops)) {
+    assertEquals(summary?.id, 2);
+  }
+  assertEquals(pool.log.filter((line) => line.endsWith("main")), [
+    "run 1 main",
+    "run 2 main",
+  ]);
+  await assertCode(() => service.stop(command), "invalid-state");
+});
+
 test("ScriptExecutionService refuses an abort that it cannot call before anything is stopped", async () => {
   await using night = rig({ abortScript: abort });
   const { service, pool } = night;
