@@ -318,7 +318,10 @@ export class ScriptWorkerPool implements ScriptPool {
     const worker = this.#seats.get(pid)?.worker;
     if (worker === undefined) return { reason: "there is no process" };
     const { reason, error } = await worker.exited;
-    return { reason: reason ?? "it ended by itself", stack: error?.stack };
+    return {
+      reason: reason ?? "it ended by itself",
+      stack: error?.remoteStack,
+    };
   }
 
   /**

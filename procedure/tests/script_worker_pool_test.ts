@@ -316,6 +316,24 @@ test("ScriptWorkerPool tells why a process has ended, with the stack", async () 
   assert(stack?.includes("a.js"), stack);
 });
 
+test("ScriptWorkerPool tells the causes of what nobody has caught", async () => {
+  await using place = new Place();
+  const pool = place.pool();
+  const script = await place.write(
+    "a.js",
+    `export function main() {
+      setTimeout(() => {
+        throw new Error("no image", { cause: new RangeError("no guide star") });
+      }, 100);
+    }`,
+  );
+  await place.create(pool, 1, script);
+  await main(pool, 1);
+  const { stack } = await pool.ended(1);
+  assert(stack?.startsWith("Error: no image"), stack);
+  assert(stack?.includes("\nCaused by: RangeError: no guide star"), stack);
+});
+
 test("ScriptWorkerPool ends an installation whose procedure is stopped", async () => {
   await using place = new Place();
   const { url } = await place.repository({ "a.js": "" });
