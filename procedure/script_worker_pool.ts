@@ -336,14 +336,23 @@ export class ScriptWorkerPool implements ScriptPool {
     if (seat === undefined) return "stopped";
     seat.abort.abort(new DOMException("Stopped", "AbortError"));
     await seat.created;
+    const { worker } = seat;
     try {
-      if (seat.worker === undefined) return "stopped";
-      return await seat.worker.stop(force ? NO_TIME : undefined);
+      if (worker === undefined) return "stopped";
+      return await worker.stop(force ? NO_TIME : undefined);
     } finally {
       seat.silence?.();
-      this.#release(seat.place);
-      this.#seats.delete(pid);
+      this.#leave(seat);
+      if (this.#seats.get(pid) === seat) this.#seats.delete(pid);
     }
+  }
+
+  /** Lets go of a script, once, when its process has ended. */
+  #leave(seat: Seat): void {
+    const { place, worker } = seat;
+    seat.place = undefined;
+    if (worker === undefined) this.#release(place);
+    else void worker.exited.then(() => this.#release(place));
   }
 
   /** Ends all processes. Resolves when they have ended. */

@@ -498,3 +498,36 @@ test("ScriptWorkerPool is not held up by a loader that hangs, or fails to let go
   controller.abort(new Error("dawn"));
   await assertRejects(() => waiting, Error, "dawn");
 });
+
+test("ScriptWorkerPool lets go of a script once, when its process has ended", async () => {
+  await using place = new Place();
+  const script = await place.write("a.js", "export function main() {}");
+  let released = 0;
+  const filesystem = {
+    check() {},
+    load: () =>
+      Promise.resolve({
+        url: script.uri,
+        roots: [place.folder.path],
+        grants: {},
+        release: () => void released++,
+      }),
+  };
+  const pool = place.pool({
+    loaders: { filesystem },
+    stopPolicy: { abort: 0, term: 0, kill: 0 },
+  });
+  await place.create(pool, 1, script);
+  const stops = await Promise.all([pool.stop(1), pool.stop(1)]);
+  assertEquals(stops, ["unknown", "unknown"]);
+  assert(isAlive(place.osPid));
+  assertEquals(released, 0);
+  Deno.kill(place.osPid, "SIGKILL");
+  await eventually(() => released > 0, "was it let go");
+
+  const other = place.pool({ loaders: { filesystem } });
+  await place.create(other, 2, script);
+  await Promise.all([other.stop(2), other.stop(2)]);
+  await eventually(() => released > 1, "was it let go");
+  assertEquals(released, 2);
+});
