@@ -6,6 +6,7 @@
  * @module
  */
 
+import { CancelScope } from "@longrun/tasks/cancellation";
 import type { Logger } from "@longrun/tasks/logger";
 import { join } from "node:path";
 import {
@@ -121,6 +122,9 @@ export class GitManager implements AsyncDisposable {
   readonly #program: GitProgram;
   readonly #cache: FolderCache;
   readonly #logger: Logger;
+  readonly #closing: CancelScope = new CancelScope();
+  /** What asks a remote for a commit. */
+  readonly #searches: Set<Promise<string>> = new Set();
 
   /**
    * Creates a manager. Nothing is done before something is asked for.
@@ -178,7 +182,7 @@ export class GitManager implements AsyncDisposable {
    * @throws {TypeError} If an argument is of the wrong type.
    * @throws {ProcedureError} `"script-refused"` if an argument is not what it
    * should be, or the protocol is not allowed; `"git-failed"` if git fails or
-   * there is no such branch.
+   * there is no such branch; `"closed"`.
    * @throws {AbortSignal["reason"]} If the signal aborts first.
    */
   async resolveCommit(
@@ -200,8 +204,7 @@ export class GitManager implements AsyncDisposable {
    * @param options What ends the wait. The fetch ends when nobody waits.
    * @returns The folder: release it.
    * @throws {TypeError} If an argument is of the wrong type.
-   * @throws {ProcedureError} As {@linkcode GitManager.resolveCommit};
-   * `"closed"`.
+   * @throws {ProcedureError} As {@linkcode GitManager.resolveCommit}.
    * @throws {AbortSignal["reason"]} If the signal aborts first.
    */
   async checkout(git: GitArgs, options: WaitOptions = {}): Promise<Checkout> {
@@ -292,9 +295,12 @@ export class GitManager implements AsyncDisposable {
     );
   }
 
-  /** Ends all fetches, and waits until they have ended. */
-  close(): Promise<void> {
-    return this.#cache.close();
+  /** Ends all that git does, and waits until it has ended. */
+  async close(): Promise<void> {
+    const message = "The checkouts are closed";
+    this.#closing.abort(new ProcedureError("closed", message));
+    await this.#cache.close();
+    await Promise.allSettled(this.#searches);
   }
 
   /** The same as {@linkcode GitManager.close}. */
@@ -309,10 +315,7 @@ export class GitManager implements AsyncDisposable {
     if (commit !== undefined) return commit;
     const name = branch === undefined ? "HEAD" : `refs/heads/${branch}`;
     await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
-    const answer = await this.#program.run(
-      ["ls-remote", "--quiet", "--", repo, name],
-      { cwd: this.#directory, signal },
-    );
+    const answer = await this.#search(repo, name, signal);
     for (const line of answer.split("\n")) {
       const [hash = "", ref] = line.split("\t");
       // The name is a pattern to git: it also finds those that end with it.
@@ -324,6 +327,25 @@ export class GitManager implements AsyncDisposable {
         presentable(repo)
       }`,
     );
+  }
+
+  async #search(
+    repo: string,
+    name: string,
+    signal: AbortSignal | undefined,
+  ): Promise<string> {
+    const scope = new CancelScope(signal, this.#closing.signal);
+    const search = this.#program.run(
+      ["ls-remote", "--quiet", "--", repo, name],
+      { cwd: this.#directory, signal: scope.signal },
+    );
+    this.#searches.add(search);
+    try {
+      return await search;
+    } finally {
+      this.#searches.delete(search);
+      scope.dispose();
+    }
   }
 
   async #fetch(

@@ -618,6 +618,25 @@ test("GitManager ends all fetches when it is closed", async () => {
   gate.resolve();
 });
 
+test("GitManager ends the search for a commit, too, when it is closed", async () => {
+  await using folder = new TemporaryFolder();
+  const git = await fakeGit(
+    folder,
+    `echo $$ > '${folder.at("pid.new")}'
+    mv '${folder.at("pid.new")}' '${folder.at("pid")}'
+    exec sleep 600`,
+  );
+  const manager = managerIn(folder, { git });
+  const repo = "http://127.0.0.1:1/a";
+  const lost = fails("closed", () => manager.checkout({ repo }));
+  await eventually(() => namesIn(folder.path).includes("pid"), "did git run");
+  await manager.close();
+  const pid = Number(await Deno.readTextFile(folder.at("pid")));
+  assert(!isAlive(pid));
+  await lost;
+  await fails("closed", () => manager.resolveCommit({ repo }));
+});
+
 test("GitManager checks its options", () => {
   for (
     const options of [
