@@ -189,7 +189,7 @@ export function pathOfScript(uri: unknown): string {
 /** A text of git for a message: no control characters, no passwords. */
 export function presentable(text: string): string {
   return text
-    .replaceAll(/(\w+:\/\/)[^\s/@]+@/g, "$1***@")
+    .replaceAll(/(\w+:\/\/)[^\s/]+@/g, "$1***@")
     // deno-lint-ignore no-control-regex
     .replaceAll(/\u001b\[[\d;]*[A-Za-z]/g, "")
     // deno-lint-ignore no-control-regex

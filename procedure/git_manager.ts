@@ -384,7 +384,7 @@ export class GitManager implements AsyncDisposable {
     if (removed.length > 0) {
       this.#logger.warn(
         "Links that lead out of the repository are not in its checkout",
-        { repo, commit, links: removed.slice(0, 20) },
+        { repo: presentable(repo), commit, links: removed.slice(0, 20) },
       );
     }
   }

@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { defaultLogger } from "@longrun/tasks/logger";
 import {
   assert,
   assertEquals,
@@ -473,6 +474,35 @@ test("GitManager tells what git complains of, without passwords", async () => {
   const missing = await fails("git-failed", () => none.resolveCommit({ repo }));
   assertStringIncludes(missing.message, "'/nowhere/git' cannot be run");
   assert(missing.cause instanceof Error);
+});
+
+test("GitManager tells passwords to nobody, whatever is in them", async () => {
+  await using folder = new TemporaryFolder();
+  const repository = await GitRepository.create(folder.at("repo"));
+  await repository.commit({ "out.ts": { link: "/" } });
+  await using server = new GitServer(folder.path);
+  const told: unknown[] = [];
+  const logger = {
+    ...defaultLogger,
+    warn: (...all: unknown[]) => void told.push(...all),
+  };
+  await using manager = managerIn(folder, { logger });
+  const url = server.url("repo/.git").slice("http://".length);
+  const repo = `http://me:secret@${url}`;
+  using _ = await manager.checkout({ repo });
+  const { repo: shown, links } = told[1] as Record<string, unknown>;
+  assertEquals([shown, links], [`http://***@${url}`, ["out.ts"]]);
+
+  const git = await fakeGit(
+    folder,
+    `echo "fatal: no 'http://me:a@secret@host/a' for me@host" >&2; exit 128`,
+  );
+  await using other = managerIn(folder, { git });
+  const error = await fails("git-failed", () => other.resolveCommit({ repo }));
+  assertEquals(
+    error.message,
+    "git ls-remote failed: fatal: no 'http://***@host/a' for me@host",
+  );
 });
 
 test("GitManager kills a git that hangs, with all that it has started", async () => {
