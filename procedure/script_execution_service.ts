@@ -116,6 +116,8 @@ export class ScriptExecutionService
   readonly #abort: AbortScript;
   readonly #abortTimeout: number;
   readonly #silence: () => void;
+  /** What is being told, and what comes after it. */
+  #news: (() => void)[] = [];
   /** The stops that run the abort script, by procedure. */
   readonly #aborts: Map<number, Promise<readonly ProcedureSummary[]>> =
     new Map();
@@ -461,6 +463,18 @@ export class ScriptExecutionService
     // It may have been UNKNOWN for so long that it is forgotten.
     if (!this.#records.has(pid)) return;
     const summary = this.#records.move(pid, state, this.#now(), stack);
+    // A listener may have started it: all that is told is told in order.
+    const news = this.#news.push(() => this.#tell(summary, stack));
+    if (news > 1) return;
+    try {
+      for (const tell of this.#news) tell();
+    } finally {
+      this.#news = [];
+    }
+  }
+
+  #tell(summary: ProcedureSummary, stack: string | undefined): void {
+    const { id: pid, state } = summary;
     announceProcedure(this.bus, summary, stack);
     this.#waits.tell(summary);
     if (isFinal(state)) {

@@ -106,6 +106,20 @@ test("ScriptExecutionService announces ready without an init, too", async () => 
   assertEquals(night.topics(), ["created", "ready"]);
 });
 
+test("ScriptExecutionService tells in order of what a listener starts", async () => {
+  await using night = rig();
+  const { service } = night;
+  service.bus.onEvent("procedure.lifecycle.statechange", ({ data }) => {
+    const { pid, state } = data;
+    if (state === "READY") void service.start({ pid });
+  });
+  const ready = service.prepare({ script: observe })
+    .then(() => service.waitForState(1, "READY"));
+  assertEquals((await ready).state, "READY");
+  assertEquals(states(service).split(" ").slice(-2), ["READY", "RUNNING"]);
+  assertEquals(night.topics(), ["created", "started", "ready", "started"]);
+});
+
 test("ScriptExecutionService tells of a script that fails, with its stack", async () => {
   await using night = rig();
   const { service, pool } = night;
