@@ -2,11 +2,13 @@
 
 import {
   checkBoolean,
+  checkFiniteCount,
+  checkName,
   checkNames,
   checkOptions,
-  checkPositive,
+  checkType,
 } from "./_arguments.ts";
-import type { ScriptGrants } from "./script_policy.ts";
+import type { ScriptGrants, ScriptPolicy } from "./script_policy.ts";
 
 /** Checks what a script may do. */
 export function checkGrants(
@@ -23,7 +25,22 @@ export function checkGrants(
   }
   checkBoolean(action, "import", grants.import);
   if (grants.memory !== undefined) {
-    checkPositive(action, "memory", grants.memory);
+    checkFiniteCount(action, "memory", grants.memory, 1);
+  }
+}
+
+/** Checks which scripts may be executed. */
+export function checkPolicy(policy: ScriptPolicy): void {
+  const action = "apply policy";
+  checkOptions(action, policy);
+  for (const { path, grants } of policy.roots ?? []) {
+    checkName(action, "path", path);
+    checkType(isAbsolute(path), action, "path", "an absolute path", path);
+    checkGrants(action, grants);
+  }
+  for (const { url, grants } of policy.repositories ?? []) {
+    checkName(action, "url", url);
+    checkGrants(action, grants);
   }
 }
 

@@ -65,9 +65,11 @@ export function checkSpawnOptions(options: ScriptWorkerOptions): void {
   ) {
     if (options[name] !== undefined) checkName(action, name, options[name]);
   }
-  for (const name of ["startupTimeout", "memory"] as const) {
-    if (options[name] !== undefined) checkPositive(action, name, options[name]);
+  const { startupTimeout, memory } = options;
+  if (startupTimeout !== undefined) {
+    checkPositive(action, "startupTimeout", startupTimeout);
   }
+  if (memory !== undefined) checkFiniteCount(action, "memory", memory, 1);
   for (const name of ["onOutput", "onPublish", "onSubscribe"] as const) {
     if (options[name] !== undefined) checkFunction(action, name, options[name]);
   }

@@ -7,7 +7,12 @@
  */
 
 import { defaultLogger } from "@longrun/tasks/logger";
-import { checkFiniteCount, checkOptions } from "./_arguments.ts";
+import {
+  checkFiniteCount,
+  checkFunction,
+  checkLogger,
+  checkOptions,
+} from "./_arguments.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import {
   LiveProcedure,
@@ -84,15 +89,23 @@ export class ProcessManager implements AsyncDisposable {
     checkOptions("create ProcessManager", options);
     const { pool, onState, maxRunning = 1, maxLive = 64, lastPid = 0 } =
       options;
+    const { onProcess, logger = defaultLogger } = options;
+    checkFunction("create ProcessManager", "pool.create", pool?.create);
+    checkFunction("create ProcessManager", "onState", onState);
+    if (onProcess !== undefined) {
+      checkFunction("create ProcessManager", "onProcess", onProcess);
+    }
+    checkFiniteCount("create ProcessManager", "lastPid", lastPid, 0);
+    checkLogger("create ProcessManager", logger);
     checkFiniteCount("create ProcessManager", "maxRunning", maxRunning, 1);
     checkFiniteCount("create ProcessManager", "maxLive", maxLive, 1);
     this.#pool = pool;
     this.#settings = {
       pool,
       onState,
-      onProcess: options.onProcess,
+      onProcess,
       onEnd: (pid) => void this.#procedures.delete(pid),
-      logger: harmlessLogger(options.logger ?? defaultLogger),
+      logger: harmlessLogger(logger),
     };
     this.#maxRunning = maxRunning;
     this.#maxLive = maxLive;

@@ -12,8 +12,10 @@ import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { AbortScript } from "./_abort_script.ts";
 import {
   checkChoice,
+  checkCommon,
   checkFiniteCount,
   checkFunction,
+  checkLogger,
   checkOptions,
   checkPositive,
   checkScript,
@@ -145,6 +147,9 @@ export class ScriptExecutionService
       now = Date.now,
       logger = defaultLogger,
     } = options;
+    checkCommon(doing, options);
+    checkFunction(doing, "pool.create", options.pool?.create);
+    checkLogger(doing, logger);
     checkFiniteCount(doing, "historyLimit", historyLimit, 1);
     if (abortScript !== undefined) {
       checkScript(doing, "abortScript", abortScript);

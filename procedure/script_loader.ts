@@ -6,8 +6,10 @@
  * @module
  */
 
+import { checkFunction, checkOptions } from "./_arguments.ts";
 import { configIn } from "./_deno_install.ts";
 import { hasCode } from "./_error_code.ts";
+import { checkPolicy } from "./_script_grants.ts";
 import type { EnvironmentManager } from "./environment_manager.ts";
 import type { GitManager } from "./git_manager.ts";
 import { ProcedureError } from "./procedure_errors.ts";
@@ -91,8 +93,11 @@ export class FileSystemScriptLoader implements ScriptLoader<FileSystemScript> {
    * Creates a loader.
    *
    * @param policy Which scripts may be executed, and what they may do.
+   * @throws {TypeError} If the policy is none.
+   * @throws {RangeError} If a number in it is out of its range.
    */
   constructor(policy: ScriptPolicy) {
+    checkPolicy(policy);
     this.#policy = policy;
   }
 
@@ -173,8 +178,18 @@ export class GitScriptLoader implements ScriptLoader<GitScript> {
    * Creates a loader.
    *
    * @param options What may be executed, and who fetches it.
+   * @throws {TypeError} If an option is of the wrong type.
+   * @throws {RangeError} If a number in the policy is out of its range.
    */
   constructor(options: GitScriptLoaderOptions) {
+    const action = "create GitScriptLoader";
+    checkOptions(action, options);
+    checkPolicy(options.policy);
+    checkFunction(action, "git.checkout", options.git?.checkout);
+    const { environments } = options;
+    if (environments !== undefined) {
+      checkFunction(action, "environments.get", environments?.get);
+    }
     this.#policy = options.policy;
     this.#git = options.git;
     this.#environments = options.environments;

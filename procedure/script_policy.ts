@@ -7,8 +7,8 @@
  * @module
  */
 
-import { checkName, checkOptions, checkType } from "./_arguments.ts";
-import { checkGrants, isAbsolute } from "./_script_grants.ts";
+import { checkName } from "./_arguments.ts";
+import { checkPolicy } from "./_script_grants.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { FileSystemScript } from "./script.ts";
 
@@ -256,18 +256,4 @@ export function allowRepository(
     throw refuse(`The repository '${repo}' is not named by the policy`);
   }
   return found.grants ?? {};
-}
-
-function checkPolicy(policy: ScriptPolicy): void {
-  const action = "apply policy";
-  checkOptions(action, policy);
-  for (const { path, grants } of policy.roots ?? []) {
-    checkName(action, "path", path);
-    checkType(isAbsolute(path), action, "path", "an absolute path", path);
-    checkGrants(action, grants);
-  }
-  for (const { url, grants } of policy.repositories ?? []) {
-    checkName(action, "url", url);
-    checkGrants(action, grants);
-  }
 }

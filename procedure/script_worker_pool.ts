@@ -8,8 +8,15 @@
 
 import { abortable } from "@longrun/tasks/cancellation";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
-import { checkOptions } from "./_arguments.ts";
+import {
+  checkFunction,
+  checkLogger,
+  checkOptions,
+  checkPositive,
+  checkType,
+} from "./_arguments.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
+import { checkStopPolicy } from "./_script_options.ts";
 import type { ProcedureInput, ScriptContext } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ProcedureBus, WaitOptions } from "./procedure_service.ts";
@@ -123,13 +130,24 @@ export class ScriptWorkerPool implements ScriptPool {
    *
    * @param options What may be executed, and how.
    * @throws {TypeError} If an option is of the wrong type.
+   * @throws {RangeError} If `startupTimeout` is not positive.
    */
   constructor(options: ScriptWorkerPoolOptions) {
-    checkOptions("create ScriptWorkerPool", options);
+    const doing = "create ScriptWorkerPool";
+    checkOptions(doing, options);
+    const { bus, loaders = {}, logger = defaultLogger } = options;
+    checkFunction(doing, "bus.publish", bus?.publish);
+    const areLoaders = typeof loaders === "object" && loaders !== null;
+    checkType(areLoaders, doing, "loaders", "an object", loaders);
+    checkStopPolicy(options.stopPolicy);
+    if (options.startupTimeout !== undefined) {
+      checkPositive(doing, "startupTimeout", options.startupTimeout);
+    }
+    checkLogger(doing, logger);
     this.#options = options;
-    this.#bus = options.bus;
-    this.#loaders = options.loaders ?? {};
-    this.#logger = harmlessLogger(options.logger ?? defaultLogger);
+    this.#bus = bus;
+    this.#loaders = loaders;
+    this.#logger = harmlessLogger(logger);
   }
 
   /** The numbers of the procedures that have a process. */

@@ -225,6 +225,22 @@ test("ProcessManager checks its limits", () => {
     RangeError,
     "'maxLive'",
   );
+  for (
+    const wrong of [
+      { pool: undefined },
+      { onState: 7 },
+      { onProcess: 7 },
+      { logger: 7 },
+      { lastPid: "7" },
+    ]
+  ) {
+    const options: unknown = { pool, onState, ...wrong };
+    assertThrows(
+      () => new ProcessManager(options as ProcessManagerOptions),
+      TypeError,
+      "Cannot create ProcessManager",
+    );
+  }
 });
 
 test("ProcessManager is never READY again once it is told to end", async () => {

@@ -966,9 +966,11 @@ test("ScriptExecutionService checks its options", () => {
       [{ maxRunning: 0.5 }, "maxRunning"],
     ] as const
   ) assertThrows(() => rig(options), RangeError, `'${name}' must be`);
-  for (const name of ["abortArgs", "now"]) {
+  for (const name of ["abortArgs", "now", "clock", "logger"]) {
     assertThrows(() => rig({ [name]: 7 }), TypeError, `'${name}' must be`);
   }
+  const none = { pool: undefined } as unknown as ScriptExecutionServiceOptions;
+  assertThrows(() => rig(none), TypeError, "'pool.create' must be");
 });
 
 test("ScriptExecutionService goes on with a logger that throws", async () => {

@@ -2,11 +2,13 @@
 
 import { test } from "@std/testing/bdd";
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import type { GitManager } from "../git_manager.ts";
 import {
   ProcedureError,
   type ProcedureErrorCode,
 } from "../procedure_errors.ts";
 import { fileSystemScript } from "../script.ts";
+import { FileSystemScriptLoader, GitScriptLoader } from "../script_loader.ts";
 import {
   allowRepository,
   resolveFileScript,
@@ -190,6 +192,36 @@ test("resolveFileScript checks the policy", async () => {
       () => resolveFileScript(wrong as unknown as ScriptPolicy, script),
       TypeError,
       "Cannot apply policy",
+    );
+  }
+});
+
+test("Loaders check their policy when they are made", () => {
+  const git = { checkout() {} } as unknown as GitManager;
+  for (
+    const [policy, problem] of [
+      [{ roots: [{ path: "scripts" }] }, TypeError],
+      [{ repositories: [{ url: 1 }] }, TypeError],
+      [{ roots: [{ path: "/a", grants: { memory: 64.5 } }] }, RangeError],
+      [{ roots: [{ path: "/a", grants: { memory: Infinity } }] }, RangeError],
+      [undefined, TypeError],
+    ] as const
+  ) {
+    const wrong = policy as unknown as ScriptPolicy;
+    const message = "Cannot apply policy";
+    assertThrows(() => new FileSystemScriptLoader(wrong), problem, message);
+    const options = { policy: wrong, git };
+    assertThrows(() => new GitScriptLoader(options), problem, message);
+  }
+  for (const wrong of [{ git: undefined }, { git, environments: 7 }]) {
+    const options = { policy: {}, ...wrong } as unknown as {
+      policy: ScriptPolicy;
+      git: GitManager;
+    };
+    assertThrows(
+      () => new GitScriptLoader(options),
+      TypeError,
+      "Cannot create GitScriptLoader",
     );
   }
 });

@@ -2,7 +2,7 @@
 
 import { type BusEvent, EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger } from "@longrun/tasks/logger";
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import {
   EnvironmentManager,
@@ -530,4 +530,20 @@ test("ScriptWorkerPool lets go of a script once, when its process has ended", as
   await Promise.all([other.stop(2), other.stop(2)]);
   await eventually(() => released > 1, "was it let go");
   assertEquals(released, 2);
+});
+
+test("ScriptWorkerPool checks its options", () => {
+  const bus: ProcedureBus = new EventBus();
+  for (
+    const [wrong, problem] of [
+      [{ bus: undefined }, TypeError],
+      [{ loaders: 7 }, TypeError],
+      [{ logger: 7 }, TypeError],
+      [{ stopPolicy: { term: -1 } }, TypeError],
+      [{ startupTimeout: NaN }, RangeError],
+    ] as const
+  ) {
+    const options = { bus, ...wrong } as unknown as ScriptWorkerPoolOptions;
+    assertThrows(() => new ScriptWorkerPool(options), problem, "Cannot");
+  }
 });
