@@ -70,7 +70,10 @@ export class Budget {
 
   #refill(): void {
     const now = this.#now();
-    const gained = (now - this.#last) / 1_000 * this.#rate;
+    // In no time at all this would be no number.
+    const gained = this.#rate === Infinity
+      ? Infinity
+      : (now - this.#last) / 1_000 * this.#rate;
     this.#left = Math.min(this.#burst, this.#left + gained);
     this.#last = now;
   }

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import type { Clock } from "@longrun/tasks/clock";
+import { ManualClock } from "@longrun/tasks/testing";
 import { procedureInput } from "../procedure.ts";
 import { arePatterns } from "../_script_messages.ts";
 import { OUTPUT_LIMITS } from "../_script_output.ts";
@@ -47,6 +48,33 @@ test("Lines without number are read no faster than the service has time for", as
   assert(clock.pauses.length >= 5);
   // Each took 65 ms, of which there are 250 in a second.
   assert(clock.pauses.slice(1, 5).every((ms) => ms > 100 && ms < 500));
+});
+
+test("A script may write and publish without limit", async () => {
+  await using files = await withFiles({
+    "a.ts": `export function main({ publish }) {
+      for (let count = 1; count <= 100; count++) publish("dish.moved", count);
+      console.log("moved");
+    }`,
+  });
+  const names = Object.keys(OUTPUT_LIMITS);
+  const heard = new Heard();
+  const options = {
+    roots: [files.folder],
+    outputLimits: Object.fromEntries(names.map((name) => [name, Infinity])),
+    // On a clock that stands still no time passes between two events.
+    clock: new ManualClock(),
+    stopPolicy: { abort: 0 },
+  };
+  await using worker = await spawnScript(
+    heard,
+    options,
+    `${files.folder}/a.ts`,
+  );
+  await worker.run("main", procedureInput(), CONTEXT);
+  assertEquals(heard.published.length, 100);
+  assertEquals(heard.texts("stdout"), ["moved"]);
+  assertEquals(heard.warnings, []);
 });
 
 test("A script has no more than so many patterns", async () => {
