@@ -8,15 +8,32 @@ export function isInside(folder: string, path: string): boolean {
   return path === folder || path.startsWith(prefix);
 }
 
-/** What the files below a folder take, in bytes; links are not followed. */
-export async function sizeOfTree(folder: string): Promise<number> {
+/** A size, none if what has it has gone. */
+async function unlessGone(size: Promise<number>): Promise<number> {
+  try {
+    return await size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+async function sizeInside(folder: string): Promise<number> {
   let size = 0;
   for await (const entry of Deno.readDir(folder)) {
     const path = join(folder, entry.name);
     if (entry.isDirectory) size += await sizeOfTree(path);
-    else size += (await Deno.lstat(path)).size;
+    else size += await unlessGone(Deno.lstat(path).then(({ size }) => size));
   }
   return size;
+}
+
+/**
+ * What the files below a folder take, in bytes; links are not followed. What
+ * has gone while it was counted takes nothing.
+ */
+export function sizeOfTree(folder: string): Promise<number> {
+  return unlessGone(sizeInside(folder));
 }
 
 /** Whether a link leads to something in the folder, and never leaves it. */

@@ -19,16 +19,6 @@ export interface SizeWatch {
   clock: Clock;
 }
 
-async function sizeNow(folder: string): Promise<number> {
-  try {
-    return await sizeOfTree(folder);
-  } catch (error) {
-    // What was there has gone while it was counted.
-    if (error instanceof Deno.errors.NotFound) return 0;
-    throw error;
-  }
-}
-
 /** Does work in a folder, and aborts it when too much is in the folder. */
 export async function withinSize(
   { folder, limit, error, signal, clock }: SizeWatch,
@@ -40,7 +30,7 @@ export async function withinSize(
     for await (
       const _ of ticks(PERIOD, { first: PERIOD, signal: done.signal, clock })
     ) {
-      if (await sizeNow(folder) > limit) scope.abort(error());
+      if (await sizeOfTree(folder) > limit) scope.abort(error());
     }
   };
   // It ends by an abort, or with the work.
@@ -48,7 +38,7 @@ export async function withinSize(
   try {
     await work(scope.signal);
     // What has grown since the last look counts, too.
-    if (await sizeNow(folder) > limit) throw error();
+    if (await sizeOfTree(folder) > limit) throw error();
   } catch (thrown) {
     throw scope.aborted ? scope.reason : thrown;
   } finally {

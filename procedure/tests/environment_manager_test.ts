@@ -11,6 +11,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import { stub } from "@std/testing/mock";
 import { fileURLToPath } from "node:url";
 import {
   EnvironmentManager,
@@ -532,6 +533,49 @@ test("EnvironmentManager says that there is no commit to get an environment of",
       "Cannot get environment as 'git' must be an object",
     );
   }
+});
+
+test("EnvironmentManager counts what grows beside files that come and go", async () => {
+  await using place = new Place();
+  await place.commit({ "a.ts": "a" });
+  const clock = new ManualClock();
+  const written = Promise.withResolvers<void>();
+  const { lstat } = Deno;
+  // Each time it is looked at, it has just gone.
+  using _ = stub(
+    Deno,
+    "lstat",
+    (path: string | URL) =>
+      String(path).endsWith("/temporary")
+        ? Promise.reject(new Deno.errors.NotFound("gone"))
+        : lstat(path),
+  );
+  let signal: AbortSignal | undefined;
+  const manager = place.manager(async (folder, context) => {
+    ({ signal } = context);
+    await Deno.mkdir(`${folder}/modules`);
+    await Deno.writeTextFile(`${folder}/modules/large`, "x".repeat(5_000));
+    await Deno.writeTextFile(`${folder}/modules/temporary`, "");
+    await Deno.writeTextFile(`${folder}/temporary`, "");
+    written.resolve();
+    await new Promise((_, reject) =>
+      context.signal.addEventListener(
+        "abort",
+        () => reject(context.signal.reason),
+      )
+    );
+  }, { clock, entryLimit: 4_000, timeout: Infinity });
+  const late = assertRejects(
+    () => manager.get({ repo: place.repo }),
+    ProcedureError,
+    "The environment has more than 4000 bytes",
+  );
+  await written.promise;
+  await eventually(async () => {
+    await clock.advance(1_000);
+    return signal?.aborted === true;
+  }, "was it given up");
+  await late;
 });
 
 test("EnvironmentManager gives up what grows too large, while it grows and afterwards", async () => {
