@@ -44,12 +44,29 @@ async function start(options: ScriptWorkerOptions): Promise<Started> {
   }
 }
 
-/** Starts a process and waits for it to connect. */
-export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
-  const { pid, clock = systemClock, signal, onOutput } = options;
-  const { startupTimeout = 10_000 } = options;
+/** Ends a process that is not wanted any more. */
+function end(started: Started): void {
+  started.giveUp();
+  started.connect().then((late) => late.close(), () => {});
+  kill(started.process, "SIGKILL");
+}
+
+/** Ends a process that nobody has waited for, and that nobody reads. */
+function endLate(started: Started): void {
+  end(started);
+  const { stdout, stderr } = started.process;
+  for (const stream of [stdout, stderr]) stream.cancel().catch(() => {});
+}
+
+/** Waits for a process to connect. Ends it unless it does. */
+async function connect(
+  options: ScriptWorkerOptions,
+  started: Started,
+  failed: Promise<never>,
+  fail: (why: string, cause?: unknown) => void,
+): Promise<Up> {
+  const { pid, clock = systemClock, onOutput } = options;
   const logger = harmlessLogger(options.logger ?? defaultLogger);
-  const started = await start(options);
   const { process } = started;
   const limits = { ...OUTPUT_LIMITS, ...options.outputLimits };
   const pipes = new Pipes(process, started.marker, limits, clock, (output) => {
@@ -59,7 +76,30 @@ export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
       logger.error(`Procedure #${pid}: Its output was not taken`, { error });
     }
   });
-  const { promise, resolve, reject } = Promise.withResolvers<Deno.TcpConn>();
+  const ended = process.status.then(async ({ code }) => {
+    await pipes.drain();
+    fail(`it ended with code ${code}`, new Error(pipes.lastErrors.join("\n")));
+  });
+  const connecting = started.connect().catch((error) => {
+    fail("no connection", error);
+    return failed;
+  });
+  try {
+    const connection = await Promise.race([connecting, failed]);
+    return { process, connection, pipes };
+  } catch (error) {
+    end(started);
+    await ended;
+    throw error;
+  }
+}
+
+/** Starts a process and waits for it to connect. */
+export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
+  const { pid, clock = systemClock, signal } = options;
+  const { startupTimeout = 10_000 } = options;
+  const { promise: failed, reject } = Promise.withResolvers<never>();
+  failed.catch(() => {});
   const fail = (why: string, cause?: unknown) =>
     reject(failure(pid, why, cause));
   const cancel = clock.setTimer(
@@ -69,20 +109,15 @@ export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
   const onAbort = () => reject(signal?.reason);
   signal?.addEventListener("abort", onAbort, { once: true });
   if (signal?.aborted) onAbort();
-  started.connect().then(resolve, (error) => fail("no connection", error));
-  const ended = process.status.then(async ({ code }) => {
-    await pipes.drain();
-    fail(`it ended with code ${code}`, new Error(pipes.lastErrors.join("\n")));
-  });
+  const starting = start(options);
+  let isStarted = false;
   try {
-    return { process, connection: await promise, pipes };
-  } catch (error) {
-    started.giveUp();
-    started.connect().then((late) => late.close(), () => {});
-    kill(process, "SIGKILL");
-    await ended;
-    throw error;
+    const started = await Promise.race([starting, failed]);
+    isStarted = true;
+    return await connect(options, started, failed, fail);
   } finally {
+    // A disk or a network that hangs keeps nobody from a stop.
+    if (!isStarted) void starting.then(endLate, () => {});
     cancel();
     signal?.removeEventListener("abort", onAbort);
   }

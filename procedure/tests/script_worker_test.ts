@@ -2,11 +2,14 @@
 
 import { test } from "@std/testing/bdd";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { stub } from "@std/testing/mock";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
+import { ManualClock } from "@longrun/tasks/testing";
 import { procedureInput } from "../procedure.ts";
 import { ProcedureError } from "../procedure_errors.ts";
 import { ScriptError } from "../script_error.ts";
 import { ScriptWorker } from "../script_worker.ts";
+import { eventually } from "./_eventually.ts";
 import {
   CONTEXT,
   Heard,
@@ -429,6 +432,58 @@ test("ScriptWorker ends a process whose signal aborts as it comes up", async () 
     Error,
     "late",
   );
+});
+
+test("ScriptWorker is not held up by a disk that hangs before there is a process", async () => {
+  await using files = await withFiles({ "deno_dir/empty": "" });
+  const { mkdir, Command } = Deno;
+  const disk = Promise.withResolvers<void>();
+  let asked = Promise.withResolvers<void>();
+  using _ = stub(Deno, "mkdir", async (path, options) => {
+    asked.resolve();
+    await disk.promise;
+    await mkdir(path, options);
+  });
+  const children: Deno.ChildProcess[] = [];
+  class SeenCommand extends Command {
+    override spawn(): Deno.ChildProcess {
+      const child = super.spawn();
+      children.push(child);
+      return child;
+    }
+  }
+  const options = {
+    pid: 1,
+    roots: [SCRIPTS],
+    denoDir: `${files.folder}/deno_dir`,
+  };
+  const controller = new AbortController();
+  const { signal } = controller;
+  const starting = ScriptWorker.spawn({ ...options, signal });
+  await asked.promise;
+  controller.abort(new Error("dawn"));
+  await assertRejects(() => starting, Error, "dawn");
+
+  asked = Promise.withResolvers();
+  const clock = new ManualClock();
+  const late = assertRejects(
+    () => ScriptWorker.spawn({ ...options, clock, startupTimeout: 7_000 }),
+    ProcedureError,
+    "did not come up: it took longer than 7000 ms",
+  );
+  await asked.promise;
+  await clock.advance(7_000);
+  await late;
+
+  // Whatever starts now is ended.
+  using stack = new DisposableStack();
+  stack.defer(() => Object.assign(Deno, { Command }));
+  Object.assign(Deno, { Command: SeenCommand });
+  disk.resolve();
+  await eventually(() => children.length === 2, "were they started");
+  for (const { status } of children) {
+    assertEquals((await status).signal, "SIGKILL");
+  }
 });
 
 test("ScriptWorker says why a process did not come up", async () => {
