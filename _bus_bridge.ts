@@ -197,8 +197,12 @@ function joinPort(way: TwoWay, port: BusPort | BusEmitterPort): void {
           topic,
           error,
         });
-        const data = requestId !== undefined && replaceReply(event.data, error);
-        if (data) callHook(() => post({ ...event, data }, stamp), () => {});
+        if (requestId === undefined) return;
+        // A reply with getters harms nobody.
+        callHook(() => {
+          const data = replaceReply(event.data, error);
+          if (data) post({ ...event, data }, stamp);
+        }, () => {});
       }
     },
   };

@@ -265,6 +265,14 @@ test("bridge reports an event that cannot be copied, and makes an error of such 
   b.onEvent("ask", ({ data }) => asked.push(data));
   a.publish("ask", { secret }, { requestId: "7" });
   assertEquals(asked, []);
+  const trap = {
+    get ok() {
+      throw new Error("a trap");
+    },
+  };
+  a.publish("trap", trap, { requestId: "8" });
+  assertEquals(seenA.at(-1), trap);
+  assertEquals(logger.lines.length, 3);
   b.respond("get", "got", () => secret);
   await assertRejects(
     () => a.request("get", 0, "got"),
