@@ -8,6 +8,7 @@
  */
 
 import { checkInput } from "./_arguments.ts";
+import { copyInput } from "./_procedure_commands.ts";
 import type { ProcedureInput, ProcedureSummary } from "./procedure.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ExecutableScript } from "./script.ts";
@@ -55,8 +56,9 @@ export class AbortScript {
     const { script, argsOf, check, call } = this.#settings;
     try {
       if (script === undefined) throw new Error("There is no abort script");
-      const input = argsOf(procedure);
-      checkInput("abort", "abortArgs()", input);
+      const given = argsOf(procedure);
+      checkInput("abort", "abortArgs()", given);
+      const input = copyInput(given);
       await check(script);
       return () => run(pid, () => call(script, input));
     } catch (error) {

@@ -8,11 +8,26 @@ import {
   checkOptions,
   checkScript,
 } from "./_arguments.ts";
-import type {
-  PrepareProcessCommand,
-  StartProcessCommand,
-  StopProcessCommand,
+import {
+  type PrepareProcessCommand,
+  type ProcedureInput,
+  procedureInput,
+  type StartProcessCommand,
+  type StopProcessCommand,
 } from "./procedure.ts";
+
+/**
+ * The arguments as they are now, whatever becomes of those that were given: the
+ * script is called later.
+ *
+ * @throws {DOMException} If one cannot be cloned.
+ */
+export function copyInput(input: ProcedureInput | undefined): ProcedureInput {
+  if (input === undefined) return procedureInput();
+  const { args, kwargs } = input;
+  const copy = structuredClone({ args, kwargs });
+  return procedureInput(copy.kwargs, copy.args);
+}
 
 /** Checks what a procedure is to be prepared with. */
 export function checkPrepare(command: PrepareProcessCommand): void {

@@ -22,7 +22,12 @@ import {
 } from "./_arguments.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { announceProcedure } from "./_procedure_announcements.ts";
-import { checkPrepare, checkStart, checkStop } from "./_procedure_commands.ts";
+import {
+  checkPrepare,
+  checkStart,
+  checkStop,
+  copyInput,
+} from "./_procedure_commands.ts";
 import { ProcedureRecords } from "./_procedure_records.ts";
 import { scriptContext } from "./_script_context.ts";
 import { StateWaits } from "./_state_waits.ts";
@@ -231,6 +236,7 @@ export class ScriptExecutionService
    * @param options What ends the wait.
    * @returns A promise of the summary, as soon as there is a procedure.
    * @throws {TypeError} If the command is none.
+   * @throws {DOMException} If an argument cannot be cloned.
    * @throws {ProcedureError} `"script-refused"`, `"too-many-procedures"`,
    * `"closed"`.
    */
@@ -239,7 +245,8 @@ export class ScriptExecutionService
     options: WaitOptions = {},
   ): Promise<ProcedureSummary> {
     checkPrepare(command);
-    const { script, initArgs = procedureInput() } = command;
+    const { script } = command;
+    const initArgs = copyInput(command.initArgs);
     await this.#pool.check(script, options);
     options.signal?.throwIfAborted();
     return this.#create(script, initArgs, false);
@@ -270,6 +277,7 @@ export class ScriptExecutionService
    * @param options What ends the wait.
    * @returns A promise of the summary when the call has begun.
    * @throws {TypeError} If the command is none.
+   * @throws {DOMException} If an argument cannot be cloned.
    * @throws {ProcedureError} `"procedure-not-found"`, `"invalid-state"`,
    * `"another-running"`, `"function-not-found"`, `"closed"`.
    */
@@ -278,7 +286,8 @@ export class ScriptExecutionService
     options: WaitOptions = {},
   ): Promise<ProcedureSummary> {
     checkStart(command);
-    const { pid, fn = "main", args = procedureInput(), forceStart } = command;
+    const { pid, fn = "main", forceStart } = command;
+    const args = copyInput(command.args);
     return await this.#start(pid, fn, args, { ...options, forceStart });
   }
 

@@ -337,6 +337,45 @@ test("ScriptExecutionService remembers what was called with what, and when", asy
   assert((times[1] ?? 0) > (times[0] ?? 0));
 });
 
+test("ScriptExecutionService calls with the arguments that it was given, not with what becomes of them", async () => {
+  await using night = rig();
+  const { service, pool } = night;
+  pool.endsInit = false;
+  const kwargs = { subarray_id: 0, dishes: ["SKA001"] };
+  const initArgs = { args: [], kwargs };
+  for (kwargs.subarray_id = 1; kwargs.subarray_id < 4; kwargs.subarray_id++) {
+    await service.prepare({ script: observe, initArgs });
+  }
+  kwargs.dishes.push("SKA002");
+  await settle();
+  const given = (id: number) => ({ subarray_id: id, dishes: ["SKA001"] });
+  assertEquals(
+    pool.calls.map(({ input }) => input.kwargs),
+    [1, 2, 3].map(given),
+  );
+  assertEquals(
+    service.summarise().map(({ calls }) => calls[0]?.input.kwargs),
+    [1, 2, 3].map(given),
+  );
+
+  pool.calls[0]?.end();
+  const start = service.start({ pid: 1, args: initArgs, forceStart: true });
+  kwargs.dishes.length = 0;
+  await start;
+  const main = pool.calls.find(({ fn }) => fn === "main");
+  assertEquals(main?.input.kwargs.dishes, ["SKA001", "SKA002"]);
+
+  const none = procedureInput({ expose() {} });
+  const isRefused = (work: () => Promise<unknown>) =>
+    assertRejects(work, DOMException, "could not be cloned");
+  await isRefused(() => service.prepare({ script: observe, initArgs: none }));
+  pool.calls.find(({ pid }) => pid === 2)?.end();
+  await service.waitForState(2, "READY");
+  await isRefused(() => service.start({ pid: 2, args: none }));
+  assertEquals(service.summarise().length, 3);
+  assertEquals(service.summarise([2])[0]?.state, "READY");
+});
+
 test("ScriptExecutionService runs the abort script with the subarray of the procedure", async () => {
   await using night = rig({ abortScript: abort });
   const { service, pool } = night;
