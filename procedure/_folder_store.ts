@@ -49,17 +49,16 @@ export class FolderStore {
     this.#logger = logger;
   }
 
-  /** Makes the directory and removes what crashes have left, once. */
-  prepare(): Promise<void> {
+  /** Makes the directory; removes what crashes have left, once. */
+  async prepare(): Promise<void> {
+    // Each time, as whoever needs room may have removed it.
+    await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
     if (this.#prepared === undefined) {
-      const prepared = (async () => {
-        await Deno.mkdir(this.#directory, { recursive: true, mode: 0o700 });
-        await this.#sweepAll();
-      })();
+      const prepared = this.#sweepAll();
       this.#prepared = prepared;
       prepared.catch(() => this.#prepared = undefined);
     }
-    return this.#prepared;
+    await this.#prepared;
   }
 
   /** Where a folder is, or would be. */

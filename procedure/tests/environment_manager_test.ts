@@ -535,6 +535,22 @@ test("EnvironmentManager says that there is no commit to get an environment of",
   }
 });
 
+test("EnvironmentManager goes on when somebody has removed its folder", async () => {
+  await using place = new Place();
+  const commit = await place.commit({ "a.ts": "a" });
+  const manager = place.manager();
+  (await manager.get({ repo: place.repo })).release();
+  for (const name of ["environments", "checkouts"]) {
+    await Deno.remove(place.folder.at(name), { recursive: true });
+  }
+  assertEquals(await manager.list(), []);
+  await manager.delete(commit);
+  await Deno.remove(place.folder.at("environments"), { recursive: true });
+  using environment = await manager.get({ repo: place.repo, commit });
+  assertEquals(namesIn(environment.directory), ["a.ts"]);
+  assertEquals(place.installs, 2);
+});
+
 test("EnvironmentManager counts what grows beside files that come and go", async () => {
   await using place = new Place();
   await place.commit({ "a.ts": "a" });
