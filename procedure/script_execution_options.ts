@@ -19,7 +19,8 @@ export interface ScriptExecutionServiceOptions {
   /** Where the processes of the scripts are. The service closes it. */
   pool: ScriptPool;
   /**
-   * Where the events are published.
+   * Where the events are published. It should be that of the pool: what scripts
+   * write to another one is not kept.
    *
    * @default {a new bus}
    */
