@@ -31,6 +31,9 @@ export interface LiveProcedureSettings {
   readonly logger: Logger;
 }
 
+/** What happens before a script is loaded; all else is known here. */
+const STEPS: readonly ProcedureState[] = ["IDLE", "PREP_ENV", "LOADING"];
+
 /** Prepares, calls and stops one script. It moves as the table of states says. */
 export class LiveProcedure {
   /** Its number. */
@@ -90,7 +93,7 @@ export class LiveProcedure {
     try {
       const functions = await pool.create(pid, script, {
         signal,
-        onState: (state) => this.#move(state),
+        onState: (state) => this.#step(state),
         onProcess: (osPid) => this.#safely(() => onProcess?.(pid, osPid)),
       });
       if (signal.aborted) return;
@@ -259,17 +262,23 @@ export class LiveProcedure {
     this.#prepared.resolve();
   }
 
+  /** What the pool, or a loader, says that it is at. */
+  #step(to: ProcedureState): void {
+    if (STEPS.includes(to)) this.#move(to);
+    else this.#refuse(to);
+  }
+
   #move(to: ProcedureState, stack?: string): void {
-    const { pid } = this;
-    const { logger } = this.#settings;
-    const from = this.#state;
-    if (!canMove(from, to)) {
-      const what = `PID #${pid} was not moved from ${from} to ${to}`;
-      logger.warn(what, { pid, from, to });
-      return;
-    }
+    if (!canMove(this.#state, to)) return this.#refuse(to);
     this.#state = to;
     this.#tell(to, stack);
+  }
+
+  #refuse(to: ProcedureState): void {
+    const { pid } = this;
+    const from = this.#state;
+    const what = `PID #${pid} was not moved from ${from} to ${to}`;
+    this.#settings.logger.warn(what, { pid, from, to });
   }
 
   #tell(state: ProcedureState, stack?: string): void {

@@ -170,6 +170,28 @@ test("ProcessManager refuses moves that are not in the table, and logs them", as
   ]);
 });
 
+test("ProcessManager knows itself when a procedure is READY, and when it has ended", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  const loaded = Promise.withResolvers<void>();
+  pool.create = async (_pid, _script, { onState }) => {
+    onState("IDLE");
+    for (const state of ["READY", "STOPPED", "FAILED", "UNKNOWN"] as const) {
+      onState(state);
+    }
+    await loaded.promise;
+    return ["main"];
+  };
+  pool.ended = () => new Promise(() => {});
+  manager.create(script, init);
+  await settle();
+  assertEquals(manager.state(1), "IDLE");
+  assertEquals(night.warnings.length, 4);
+  loaded.resolve();
+  await settle();
+  assertEquals(night.states, ["1 CREATING", "1 IDLE", "1 READY"]);
+});
+
 test("ProcessManager tells of a process that has failed and does not end", async () => {
   await using night = rig();
   night.pool.stops = () => Promise.resolve("unknown");
