@@ -190,10 +190,16 @@ export class ProcessManager implements AsyncDisposable {
     const procedure = this.#find(pid);
     procedure.checkRunnable(forceStart);
     if (!urgent && this.running >= this.#maxRunning) {
-      const other = [...this.#procedures.values()].find((one) => one.isCalled);
+      const others = [...this.#procedures.values()].filter((one) =>
+        one.isCalled
+      );
+      const running = others.find(({ state }) => state === "RUNNING");
+      const why = running === undefined
+        ? `#${others[0]?.pid} has been told to start`
+        : `#${running.pid} is RUNNING`;
       throw new ProcedureError(
         "another-running",
-        `Cannot start PID ${pid}: PID #${other?.pid} is RUNNING`,
+        `Cannot start PID ${pid}: PID ${why}`,
       );
     }
     await procedure.run(fn, options);

@@ -192,6 +192,29 @@ test("ProcessManager knows itself when a procedure is READY, and when it has end
   assertEquals(night.states, ["1 CREATING", "1 IDLE", "1 READY"]);
 });
 
+test("ProcessManager says who has the place that another wants", async () => {
+  await using night = rig();
+  const { pool, manager } = night;
+  pool.endsInit = false;
+  for (let pid = 1; pid <= 2; pid++) manager.create(script, init);
+  await settle();
+  pool.calls.find(({ pid }) => pid === 2)?.end();
+  const first = manager.run(1, "main", { ...call, forceStart: true });
+  await settle();
+  await assertRejects(
+    () => manager.run(2, "main", call),
+    ProcedureError,
+    "Cannot start PID 2: PID #1 has been told to start",
+  );
+  pool.calls[0]?.end();
+  await first;
+  await assertRejects(
+    () => manager.run(2, "main", call),
+    ProcedureError,
+    "Cannot start PID 2: PID #1 is RUNNING",
+  );
+});
+
 test("ProcessManager tells of a process that has failed and does not end", async () => {
   await using night = rig();
   night.pool.stops = () => Promise.resolve("unknown");
