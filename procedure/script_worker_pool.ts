@@ -124,6 +124,7 @@ export class ScriptWorkerPool implements ScriptPool {
   readonly #options: ScriptWorkerPoolOptions;
   readonly #logger: Logger;
   readonly #seats: Map<number, Seat> = new Map();
+  #isClosed = false;
 
   /**
    * Creates a pool without processes.
@@ -194,7 +195,8 @@ export class ScriptWorkerPool implements ScriptPool {
    * @param options What ends it, and who is told of the states.
    * @returns A promise of the names of the functions of the script.
    * @throws {ProcedureError} `"script-refused"`, `"script-not-found"`,
-   * `"git-failed"`, `"environment-failed"`, `"startup-failed"`.
+   * `"git-failed"`, `"environment-failed"`, `"startup-failed"`; `"closed"`, or
+   * `"invalid-state"` if the procedure has a process.
    * @throws {ScriptError} If the script cannot be loaded.
    */
   create(
@@ -202,6 +204,13 @@ export class ScriptWorkerPool implements ScriptPool {
     script: ExecutableScript,
     options: CreateScriptOptions,
   ): Promise<readonly string[]> {
+    if (this.#isClosed || this.#seats.has(pid)) {
+      return Promise.reject(
+        this.#isClosed
+          ? new ProcedureError("closed", "The processes are closed")
+          : new ProcedureError("invalid-state", `PID #${pid} has a process`),
+      );
+    }
     const seat: Seat = {
       pid,
       abort: new AbortController(),
@@ -375,6 +384,7 @@ export class ScriptWorkerPool implements ScriptPool {
 
   /** Ends all processes. Resolves when they have ended. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#seats.keys()].map((pid) => this.stop(pid)));
   }
 

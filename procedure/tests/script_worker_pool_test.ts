@@ -532,6 +532,20 @@ test("ScriptWorkerPool lets go of a script once, when its process has ended", as
   assertEquals(released, 2);
 });
 
+test("ScriptWorkerPool loses no process, whatever is created", async () => {
+  await using place = new Place();
+  const pool = place.pool();
+  const script = await place.write("a.js", "export function main() {}");
+  await place.create(pool, 1, script);
+  const { osPid } = place;
+  await assertCode(() => place.create(pool, 1, script), "invalid-state");
+  await main(pool, 1);
+  await pool.close();
+  assert(!isAlive(osPid));
+  await assertCode(() => place.create(pool, 2, script), "closed");
+  assertEquals(pool.pids, []);
+});
+
 test("ScriptWorkerPool checks its options", () => {
   const bus: ProcedureBus = new EventBus();
   for (
