@@ -112,17 +112,22 @@ function variable(name: string): string | undefined {
   }
 }
 
+/** The folder that a variable names. To Deno an empty one is none. */
+function folderOf(name: string): string | undefined {
+  return variable(name) || undefined;
+}
+
 /** Where the cache of modules is: all that Deno wants of the environment. */
 function defaultDenoDir(): string | undefined {
-  const given = variable("DENO_DIR");
+  const given = folderOf("DENO_DIR");
   if (given !== undefined) return given;
   const [base, rest] = Deno.build.os === "windows"
-    ? [variable("LOCALAPPDATA"), "deno"]
+    ? [folderOf("LOCALAPPDATA"), "deno"]
     : Deno.build.os === "darwin"
-    ? [variable("HOME"), "Library/Caches/deno"]
-    : variable("XDG_CACHE_HOME") !== undefined
-    ? [variable("XDG_CACHE_HOME"), "deno"]
-    : [variable("HOME"), ".cache/deno"];
+    ? [folderOf("HOME"), "Library/Caches/deno"]
+    : folderOf("XDG_CACHE_HOME") !== undefined
+    ? [folderOf("XDG_CACHE_HOME"), "deno"]
+    : [folderOf("HOME"), ".cache/deno"];
   return base === undefined ? undefined : `${base}/${rest}`;
 }
 

@@ -486,6 +486,37 @@ test("ScriptWorker is not held up by a disk that hangs before there is a process
   }
 });
 
+test("ScriptWorker takes a variable that is empty for one that is not set", async () => {
+  await using files = await withFiles({
+    "a.js": `export function main({ publish }) {
+      publish("dir", Deno.env.get("DENO_DIR"));
+    }`,
+  });
+  const { folder } = files;
+  using stack = new DisposableStack();
+  for (
+    const [name, value] of [
+      ["DENO_DIR", ""],
+      ["XDG_CACHE_HOME", ""],
+      ["HOME", folder],
+    ] as const
+  ) {
+    const before = Deno.env.get(name);
+    stack.defer(() =>
+      before === undefined ? Deno.env.delete(name) : Deno.env.set(name, before)
+    );
+    Deno.env.set(name, value);
+  }
+  const heard = new Heard();
+  const options = { roots: [folder], grants: { env: ["DENO_DIR"] } };
+  await using worker = await spawnScript(heard, options, `${folder}/a.js`);
+  await worker.run("main", NOTHING, CONTEXT);
+  const cache = Deno.build.os === "darwin" ? "Library/Caches" : ".cache";
+  assertEquals(heard.published.map(({ data }) => data), [
+    `${folder}/${cache}/deno/longrun_scripts`,
+  ]);
+});
+
 test("ScriptWorker says why a process did not come up", async () => {
   const late = await assertRejects(
     () => ScriptWorker.spawn({ pid: 1, roots: [SCRIPTS], startupTimeout: 1 }),
