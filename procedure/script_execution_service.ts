@@ -11,7 +11,6 @@ import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import { AbortScript } from "./_abort_script.ts";
 import {
-  checkChoice,
   checkCommon,
   checkFiniteCount,
   checkFunction,
@@ -19,12 +18,14 @@ import {
   checkOptions,
   checkPositive,
   checkScript,
+  checkType,
 } from "./_arguments.ts";
 import { harmlessLogger } from "./_harmless_logger.ts";
 import { announceProcedure } from "./_procedure_announcements.ts";
 import {
   checkPrepare,
   checkStart,
+  checkStates,
   checkStop,
   copyInput,
 } from "./_procedure_commands.ts";
@@ -50,11 +51,7 @@ import type {
   WaitForStateOptions,
   WaitOptions,
 } from "./procedure_service.ts";
-import {
-  isFinal,
-  PROCEDURE_STATES,
-  type ProcedureState,
-} from "./procedure_state.ts";
+import { isFinal, type ProcedureState } from "./procedure_state.ts";
 import { InMemoryProcedureStore } from "./procedure_store.ts";
 import type { ScriptExecutionServiceOptions } from "./script_execution_options.ts";
 import { ProcessManager } from "./process_manager.ts";
@@ -220,11 +217,18 @@ export class ScriptExecutionService
    * Changes what holds for the scripts that are called from now on.
    *
    * @param changes What is different: plain data.
-   * @throws {TypeError} If `waitForQaReady` is not a boolean.
+   * @throws {TypeError} If it is no object, or `waitForQaReady` no boolean.
    * @throws {RangeError} If all of it has more than 65,536 characters.
    * @throws {DOMException} If a value cannot be cloned.
    */
   setContext(changes: Readonly<Record<string, unknown>>): void {
+    checkType(
+      typeof changes === "object" && changes !== null,
+      "set the context of scripts",
+      "changes",
+      "an object",
+      changes,
+    );
     this.#context = scriptContext({ ...this.#context, ...changes });
   }
 
@@ -244,7 +248,7 @@ export class ScriptExecutionService
     command: PrepareProcessCommand,
     options: WaitOptions = {},
   ): Promise<ProcedureSummary> {
-    checkPrepare(command);
+    checkPrepare(command, options);
     const { script } = command;
     const initArgs = copyInput(command.initArgs);
     await this.#pool.check(script, options);
@@ -285,7 +289,7 @@ export class ScriptExecutionService
     command: StartProcessCommand,
     options: WaitOptions = {},
   ): Promise<ProcedureSummary> {
-    checkStart(command);
+    checkStart(command, options);
     const { pid, fn = "main", forceStart } = command;
     const args = copyInput(command.args);
     return await this.#start(pid, fn, args, { ...options, forceStart });
@@ -324,7 +328,7 @@ export class ScriptExecutionService
     command: StopProcessCommand,
     options: WaitOptions = {},
   ): Promise<readonly ProcedureSummary[]> {
-    checkStop(command);
+    checkStop(command, options);
     const { pid, runAbort = false } = command;
     const work = runAbort ? this.#stopOnce(pid) : this.#stop(pid, false);
     try {
@@ -413,6 +417,7 @@ export class ScriptExecutionService
    * @param states The state, or the states.
    * @param options What ends the wait.
    * @returns A promise of its summary when it was.
+   * @throws {TypeError} If an argument is of the wrong type.
    * @throws {ProcedureError} `"procedure-not-found"`; `"invalid-state"` when it
    * ends in another state.
    * @throws {DOMException & { name: "TimeoutError" }} If the time is over first.
@@ -423,16 +428,7 @@ export class ScriptExecutionService
     states: ProcedureState | readonly ProcedureState[],
     options: WaitForStateOptions = {},
   ): Promise<ProcedureSummary> {
-    const wanted = typeof states === "string" ? [states] : states;
-    for (const state of wanted) {
-      checkChoice(
-        "wait for a state",
-        "states",
-        "states of a procedure",
-        PROCEDURE_STATES,
-        state,
-      );
-    }
+    const wanted = checkStates(states, options);
     return await this.#waits.wait(pid, wanted, this.#records, options);
   }
 

@@ -715,6 +715,32 @@ test("ScriptExecutionService checks what it is asked for", async () => {
     "Cannot stop a procedure as 'runAbort' must be a boolean",
   );
   assertEquals(service.summarise(), []);
+
+  await service.prepare({ script: observe });
+  await settle();
+  const wrong = { signal: 7 } as unknown as { signal: AbortSignal };
+  for (
+    const work of [
+      () => service.prepare({ script: observe }, wrong),
+      () => service.start({ pid: 1 }, wrong),
+      () => service.stop({ pid: 1 }, wrong),
+      () => service.waitForState(1, "COMPLETE", wrong),
+    ]
+  ) await assertRejects(work, TypeError, "'signal' must be an AbortSignal");
+  for (const states of [undefined, [], "ready", ["READY", 7]]) {
+    await assertRejects(
+      () => service.waitForState(1, states as unknown as "READY"),
+      TypeError,
+      "'states' must be states of a procedure",
+    );
+  }
+  assertThrows(
+    () => service.setContext("abc" as unknown as Record<string, unknown>),
+    TypeError,
+    "'changes' must be an object",
+  );
+  assertEquals(service.context, { waitForQaReady: true });
+  assertEquals(service.summarise().map(({ state }) => state), ["READY"]);
 });
 
 test("ScriptExecutionService lets a procedure end that it has forgotten as UNKNOWN", async () => {
