@@ -68,6 +68,8 @@ export function checkPace(action: string, options: PaceOptions): Pace {
 /** Where a node waits for its time. */
 interface TimerPlace {
   delete(node: TimerNode): void;
+  /** Deletes a node that is to be added again. */
+  remove?(node: TimerNode): void;
 }
 
 /**
@@ -115,7 +117,9 @@ export abstract class Metronome implements TimerNode {
     }
     const origin = placeOf(grid, this.#last);
     this.#grid = { origin, first: this.#last, period };
-    if (this.#due !== undefined) this.awaitBeat();
+    if (this.#due === undefined) return;
+    this.#timer?.remove?.(this);
+    this.awaitBeat();
   }
 
   /** Whether the place of the first beat is known. */

@@ -90,6 +90,19 @@ export class TimerQueue {
     }
   }
 
+  /**
+   * Deletes a node that is to be added again: left in the heap it would get
+   * another deadline there, and the heap would be in disorder. This takes a
+   * time in proportion to the heap.
+   */
+  remove(node: TimerNode): void {
+    if (node.order < 0) return;
+    node.deadline = -Infinity;
+    this.#rise(node, this.#heap.indexOf(node));
+    this.#pop();
+    this.delete(node);
+  }
+
   #arm(now: number): void {
     this.#disarm();
     this.#dropCancelled();
@@ -152,9 +165,13 @@ export class TimerQueue {
   }
 
   #push(node: TimerNode): void {
+    this.#heap.push(node);
+    this.#rise(node, this.#heap.length - 1);
+  }
+
+  /** Finds the node at an index its place between there and the top. */
+  #rise(node: TimerNode, index: number): void {
     const heap = this.#heap;
-    let index = heap.length;
-    heap.push(node);
     while (index > 0) {
       const above = (index - 1) >> 1;
       const parent = heap[above] as TimerNode;

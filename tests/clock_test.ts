@@ -266,10 +266,15 @@ test("TimerQueue goes on after a callback has thrown", () => {
   assertEquals(calls, ["second"]);
 });
 
-test("TimerQueue behaves as a sorted list, whatever is added and deleted", () => {
+test("TimerQueue behaves as a sorted list, whatever is added, moved and deleted", () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant("add" as const), delay: fc.nat(50) }),
     fc.record({ kind: fc.constant("delete" as const), index: fc.nat(300) }),
+    fc.record({
+      kind: fc.constant("move" as const),
+      index: fc.nat(300),
+      delay: fc.nat(50),
+    }),
     fc.record({ kind: fc.constant("fire" as const), after: fc.nat(20) }),
   );
   fc.assert(fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
@@ -290,10 +295,19 @@ test("TimerQueue behaves as a sorted list, whatever is added and deleted", () =>
         const node = nodes[step.index];
         if (node !== undefined) queue.delete(node);
         model = model.filter(({ id }) => id !== step.index);
+      } else if (step.kind === "move") {
+        const place = model.findIndex(({ id }) => id === step.index);
+        const node = nodes[step.index];
+        if (place < 0 || node === undefined) continue;
+        queue.remove(node);
+        queue.add(node, step.delay);
+        model.splice(place, 1);
+        const deadline = platform.time + step.delay;
+        model.push({ id: step.index, deadline });
       } else {
         platform.fire(platform.time + step.after);
         const due = model.filter(({ deadline }) => deadline <= platform.time);
-        due.sort((a, b) => a.deadline - b.deadline || a.id - b.id);
+        due.sort((a, b) => a.deadline - b.deadline);
         // A platform timer that was set runs all that is due.
         expected.push(...due.map(({ id }) => id));
         model = model.filter(({ deadline }) => deadline > platform.time);

@@ -349,6 +349,26 @@ test("loop().period terminates the loop when the new one has passed and the poli
   assertEquals(clock.pending, []);
 });
 
+test("loop().period and ticks().period that change while they are waited for delay nobody else", async () => {
+  const guide = loop(() => {}, { period: 200 });
+  await using iterator = ticks(200);
+  await iterator.next();
+  const next = iterator.next();
+  const naps = [300, 250, 350, 300].map((ms) => sleep(ms));
+  guide.period = 3_600_000;
+  iterator.period = 3_600_000;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, 30_000, "late");
+  });
+  const slept = Promise.all(naps).then(() => "in time");
+  assertEquals(await Promise.race([slept, late]), "in time");
+  clearTimeout(timer);
+  await guide.stop();
+  await iterator.return();
+  assertEquals(await next, { done: true, value: undefined });
+});
+
 // Stops.
 
 test("loop().stop() between two rounds ends it within the call", async () => {
