@@ -40,7 +40,11 @@ export class LazyTimer {
   #arm(now: number): void {
     this.#cancel?.();
     this.#armedFor = this.#deadline;
-    this.#cancel = this.#clock.setTimer(this.#fire, this.#deadline - now);
+    this.#cancel = this.#clock.setTimer(
+      this.#fire,
+      // It may have passed since whoever sets it has looked at the clock.
+      Math.max(this.#deadline - now, 0),
+    );
   }
 
   readonly #fire = (): void => {

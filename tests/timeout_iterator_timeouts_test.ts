@@ -9,6 +9,8 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
+import type { Clock } from "../clock.ts";
+import { ManualClock } from "../testing.ts";
 import {
   type ItemTimeout,
   type SlowItem,
@@ -422,6 +424,35 @@ test("TimeoutIterator fails with a TypeError when onTimeout decides nothing it k
     assertInstanceOf(error, TypeError);
     assertStringIncludes(error.message, "'onTimeout'");
   }
+});
+
+test("TimeoutIterator goes on when its deadline passes while it is set, or while onTimeout decides", async () => {
+  const manual = new ManualClock();
+  let ahead = 0;
+  let step = 0;
+  const clock: Clock = {
+    now: () => manual.now() + (ahead += step),
+    setTimer: (callback, delay) => manual.setTimer(callback, delay),
+  };
+  const first = Promise.withResolvers<IteratorResult<number>>();
+  const iterator = new TimeoutIterator<number>(
+    { next: () => first.promise },
+    {
+      timeout: 10,
+      clock,
+      onTimeout: ({ timeouts }) => {
+        step = 0;
+        ahead += 50;
+        return timeouts < 3 ? "continue" : "end";
+      },
+    },
+  );
+  step = 20;
+  const request = iterator.next();
+  await manual.advance(100);
+  assertEquals(await request, END);
+  assertEquals(iterator.statistics.timeouts, 3);
+  assertEquals(manual.pending, []);
 });
 
 test("TimeoutIterator may be ended by its onTimeout", async () => {
