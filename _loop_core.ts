@@ -152,7 +152,7 @@ export class LoopCore extends Metronome implements AbortNode {
     this.#watched ??= new Watched();
     if (await this.#watched.ended.wait({ ms, clock })) return "stopped";
     this.#abandon();
-    return "abandoned";
+    return this.hasEnded ? "stopped" : "abandoned";
   }
 
   async join({ signal }: JoinOptions): Promise<void> {

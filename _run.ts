@@ -116,7 +116,7 @@ export class Run {
     this.#abort(reason);
     if (await opensWithin(grace, this.#ended, this.#clock)) return "stopped";
     this.#abandon();
-    return "abandoned";
+    return this.hasEnded ? "stopped" : "abandoned";
   }
 
   /** Stops because the signal says so: nobody waits, but the grace is kept. */
@@ -128,8 +128,9 @@ export class Run {
     if (!await over) this.#abandon();
   }
 
+  /** Gives up, unless the work has ended just now. */
   #abandon(): void {
-    if (this.#abandoned) return;
+    if (this.#abandoned || this.hasEnded) return;
     this.#abandoned = true;
     this.#over.open();
     this.#hooks.onAbandon();

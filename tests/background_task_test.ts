@@ -764,6 +764,33 @@ test("BackgroundTask.states() with an aborted signal rejects with its reason", a
   await task.join();
 });
 
+test("BackgroundTask that ends in the turn of its grace is never abandoned after its end", async () => {
+  for (let turn = 0; turn <= 12; turn++) {
+    const manual = new ManualClock();
+    const endedBefore: boolean[] = [];
+    const logger = new RecordingLogger();
+    logger.warn = () => endedBefore.push(task.ended);
+    const { action, end } = deaf();
+    const clock: Clock = {
+      now: () => manual.now(),
+      setTimer: (callback, delay) =>
+        manual.setTimer(async () => {
+          end();
+          for (let count = 0; count < turn; count++) await undefined;
+          callback();
+        }, delay),
+    };
+    const task = new BackgroundTask(action, { clock, logger });
+    task.run();
+    await manual.advance(1);
+    const stop = task.stop({ grace: 100 });
+    await manual.advance(100);
+    assert(task.ended);
+    assertEquals(await stop, task.abandoned ? "abandoned" : "stopped");
+    assertEquals(endedBefore, task.abandoned ? [false] : [], `turn ${turn}`);
+  }
+});
+
 test("BackgroundTask that hangs is abandoned after its grace when its signal aborts", async () => {
   const clock = new ManualClock();
   const controller = new CountingController();

@@ -498,6 +498,30 @@ test("loop().stop() gives up after its grace, and says so", async () => {
   assertEquals(clock.pending, []);
 });
 
+test("loop() that ends in the turn of its grace was stopped, or abandoned before", async () => {
+  for (let turn = 0; turn <= 6; turn++) {
+    const manual = new ManualClock();
+    const { round, end } = deaf();
+    const clock: Clock = {
+      now: () => manual.now(),
+      setTimer: (callback, delay) =>
+        manual.setTimer(async () => {
+          end();
+          for (let count = 0; count < turn; count++) await undefined;
+          callback();
+        }, delay),
+    };
+    const logger = new RecordingLogger();
+    const busy = loop(round, { period: 1000, clock, logger });
+    await manual.advance(1);
+    const stop = busy.stop({ grace: 100 });
+    await manual.advance(100);
+    assert(busy.ended);
+    const outcome = busy.abandoned ? "abandoned" : "stopped";
+    assertEquals(await stop, outcome, `turn ${turn}`);
+  }
+});
+
 test("loop() has a grace of 5 s by default, or its own, however it is stopped", async () => {
   const stops: ((
     loop: Loop,
