@@ -336,7 +336,8 @@ export function abortable<T>(
     return Promise.reject(error);
   }
   if (signal?.aborted) {
-    followPromise(promise, () => {}, () => {});
+    // Handled from now on, but not followed.
+    followPromise(promise, () => {}, () => {})();
     return Promise.reject(signal.reason);
   }
   return new Promise((resolve, reject) =>

@@ -59,6 +59,14 @@ await checkFewer("abortable() one after the other", async () => {
   }
 });
 
+await checkFewer("abortable() on a signal that has aborted", async () => {
+  const aborted = AbortSignal.abort("dawn");
+  for (let n = 0; n < FEWER; n++) {
+    await abortable(promise, aborted).catch(ignore);
+    await timeout(promise, HOUR, { signal: aborted }).catch(ignore);
+  }
+});
+
 await checkFewer(
   "abortable() that resolves on a signal that lives",
   async () => {
