@@ -237,7 +237,7 @@ export class BackgroundTaskProcessor
   #inherit(options: BackgroundTaskOptions): BackgroundTaskOptions {
     const { clock, logger, restart, onError } = this.#options;
     return {
-      ...options,
+      ...copyOptions(options),
       clock: options.clock ?? clock,
       logger: options.logger ?? logger,
       restart: options.restart ?? restart,

@@ -22,7 +22,12 @@
  * @module
  */
 
-import { checkFunction, checkType } from "./_arguments.ts";
+import {
+  checkFunction,
+  checkOptions,
+  checkType,
+  copyOptions,
+} from "./_arguments.ts";
 import type {
   BackgroundTask,
   BackgroundTaskContext,
@@ -61,12 +66,11 @@ export function runInBackground<Arguments extends unknown[]>(
 ): (...args: Arguments) => BackgroundTask {
   checkProcessor("run in background", "processor", processor);
   checkFunction("run in background", "fn", fn);
-  const name = options.name ?? (fn.name || undefined);
+  checkOptions("run in background", options);
+  const copy = copyOptions(options);
+  copy.name ??= fn.name || undefined;
   return (...args: Arguments) =>
-    processor.submit((context) => fn.apply(context, args), {
-      ...options,
-      name,
-    });
+    processor.submit((context) => fn.apply(context, args), copy);
 }
 
 /** What {@linkcode backgroundTask} asks of a class. */

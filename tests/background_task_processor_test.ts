@@ -393,3 +393,10 @@ test("BackgroundTaskProcessor refuses bad arguments by name", async () => {
   );
   assertEquals(processor.size, 0);
 });
+
+test("BackgroundTaskProcessor.submit() takes inherited options", async () => {
+  const processor = new BackgroundTaskProcessor();
+  const task = processor.submit(() => {}, Object.create({ name: "inherited" }));
+  assertEquals(task.name, "inherited");
+  await processor.idle();
+});

@@ -71,6 +71,26 @@ test("runInBackground() refuses bad arguments by name", () => {
     TypeError,
     "'fn' must be a function",
   );
+  assertThrows(
+    () => runInBackground(processor, () => {}, null as never),
+    TypeError,
+    "'options' must be an object",
+  );
+});
+
+test("runInBackground() does not see later changes of its options, and takes inherited ones", async () => {
+  const processor = new BackgroundTaskProcessor();
+  const seen: unknown[] = [];
+  const onEnd = () => seen.push("first");
+  const options = Object.create({ name: "inherited" }, {
+    onEnd: { value: onEnd, writable: true, enumerable: true },
+  });
+  const wrapped = runInBackground(processor, () => {}, options);
+  options.onEnd = () => seen.push("later");
+  options.name = "later";
+  assertEquals(wrapped().name, "inherited");
+  await processor.idle();
+  assertEquals(seen, ["first"]);
 });
 
 // Decorators are called by hand here, as the language would call them, because
