@@ -35,7 +35,13 @@ export function followPromise<T>(
     const settle = (tell: (follower: Follower<T>) => void): void => {
       // A later follower needs a reaction of its own to be told at all.
       followers.delete(promise);
-      for (const follower of created) tell(follower);
+      for (const follower of created) {
+        try {
+          tell(follower);
+        } catch {
+          // A clock that cannot cancel keeps nobody from going on.
+        }
+      }
       created.clear();
     };
     Promise.resolve(promise).then(

@@ -67,7 +67,8 @@ class AbortCallback implements AbortNode {
  *
  * @param signal The signal to watch.
  * @param callback Called with the signal's reason. An error it throws is
- * reported as uncaught and does not keep others from being called.
+ * reported as uncaught and does not keep others from being called; within this
+ * call it is thrown.
  * @returns A function that stops watching; calling it late or twice does
  * nothing.
  * @throws {TypeError} If an argument is of the wrong type.

@@ -18,9 +18,11 @@ import {
   sleep,
   timeout,
 } from "../cancellation.ts";
+import type { Clock } from "../clock.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
 import { runProgram } from "./_process.ts";
+import { unhandledDuring } from "./_unhandled.ts";
 
 const reasonOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(() => "resolved", (reason) => reason);
@@ -271,6 +273,30 @@ test("abortable() rejects with the reason, and leaves nothing on the promise", a
     assertEquals(controller.listeners, 0);
   }
   assertEquals(reactions, 1);
+});
+
+test("timeout() of one promise side by side all settle, though a clock cannot cancel", async () => {
+  const manual = new ManualClock();
+  const broken: Clock = {
+    now: () => manual.now(),
+    setTimer(callback, delay) {
+      manual.setTimer(callback, delay);
+      return () => {
+        throw new Error("cannot cancel");
+      };
+    },
+  };
+  const outcomes: unknown[] = [];
+  const unhandled = await unhandledDuring(async () => {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    for (const clock of [broken, manual, broken]) {
+      timeout(promise, 100, { clock }).then((value) => outcomes.push(value));
+    }
+    resolve("image");
+    await manual.advance(50);
+  });
+  assertEquals(unhandled, []);
+  assertEquals(outcomes, ["image", "image", "image"]);
 });
 
 test("abortable() waits side by side on one promise all settle", async () => {
