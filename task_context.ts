@@ -441,17 +441,19 @@ export class TaskContext implements AsyncDisposable {
 
   async #stop({ runner, grace }: Entry): Promise<StopOutcome> {
     const { stop } = TaskRunner.prototype;
-    if (runner.stop === stop || grace === Infinity) return await runner.stop();
+    if (runner.stop === stop) return await runner.stop();
     // That of a subclass gets time to do more than the grace, and no more.
     const limit = { clock: this.#clock };
     try {
-      return await timeout(runner.stop(), 2 * grace, limit);
+      const outcome = await timeout(runner.stop(), 2 * grace, limit);
+      // It may have done without that of its base class.
+      if (runner.ended || runner.abandoned) return outcome;
     } catch (error) {
       if (!(error instanceof DOMException && error.name === "TimeoutError")) {
         throw error;
       }
-      return await stop.call(runner);
     }
+    return await stop.call(runner);
   }
 
   #forget(entry: Entry): void {

@@ -477,6 +477,33 @@ test("TaskContext.dispose() does not hang with a runner whose stop() does", asyn
   assert(task.ended);
 });
 
+test("TaskContext.removeTask() and dispose() stop a task whose runner's stop() does not", async () => {
+  class Parking extends TaskRunner<Idle> {
+    override stop(): Promise<StopOutcome> {
+      return Promise.resolve("stopped");
+    }
+  }
+  for (const grace of [50, Infinity]) {
+    const clock = new ManualClock();
+    const context = new TaskContext({ clock, grace });
+    const make = (name: string) =>
+      context.makeTask(name, Idle, [], { runner: Parking });
+    const [removed, disposed, unstarted] = [
+      await make("removed"),
+      await make("disposed"),
+      await make("unstarted"),
+    ];
+    removed.start();
+    disposed.start();
+    await clock.advance(0);
+    assertEquals(await context.removeTask("removed"), "stopped");
+    assert(removed.ended);
+    await context.dispose();
+    assert(disposed.ended);
+    assert(unstarted.ended);
+  }
+});
+
 test("TaskContext.dispose() forgets a task whose runner has another name", async () => {
   class Renamed extends TaskRunner<Idle> {
     override get name(): string {
