@@ -72,6 +72,12 @@ export type {
   StreamingTaskStatistics,
 } from "./_streaming_task_options.ts";
 
+/** The end that is joined, and the failure it comes with. */
+class Over extends Latch {
+  /** Kept here, because the next start may come before those who joined. */
+  failure: Failure | undefined = undefined;
+}
+
 /**
  * A stream of items, handled in the background, that can be started and
  * stopped any number of times.
@@ -122,7 +128,7 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   readonly #states: StateLog;
   #run: Run | undefined = undefined;
   /** Opens when the current run, and a start that waits for it, is over. */
-  #over: Latch | undefined = undefined;
+  #over: Over | undefined = undefined;
   /** The newest start that waits for an older stream; aborts when overtaken. */
   #waitingStart: CancelScope | undefined = undefined;
   #isDisposed = false;
@@ -225,7 +231,7 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
       }
     }
     this.#overtake();
-    this.#over ??= new Latch();
+    this.#over ??= new Over();
     const old = this.#run;
     if (old !== undefined && !old.hasEnded && !old.isAbandoned) {
       const turn = this.#waitingStart = new CancelScope();
@@ -277,8 +283,9 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     checkOptions("join", options);
     const { signal } = options;
     checkSignal("join", signal);
-    await this.#over?.wait({ signal });
-    this.#failure.throwIfAny();
+    const over = this.#over;
+    await over?.wait({ signal });
+    (over?.failure ?? this.#failure).throwIfAny();
   }
 
   /**
@@ -429,8 +436,10 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
     this.#states.enter(
       failure === undefined ? RunState.Stopped : RunState.Errored,
     );
+    const isWaitedFor = this.#waitingStart === undefined &&
+      this.#over !== undefined && this.#over.waiting > 0;
     // The hook has been told of every error.
-    if (this.#options.onError !== undefined || this.#over?.waiting) {
+    if (this.#options.onError !== undefined || isWaitedFor) {
       this.#failure.see();
     }
     this.#failure.record(
@@ -443,7 +452,9 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   #finish(): void {
     const over = this.#over;
     this.#over = undefined;
-    over?.open();
+    if (over === undefined) return;
+    over.failure = this.#failure;
+    over.open();
   }
 
   #reportLate(error: unknown): void {

@@ -1294,3 +1294,64 @@ test("StreamingTask loses no stop and never hangs, in any order of calls", async
     { numRuns: 500 },
   );
 });
+
+test("StreamingTask.join() rejects with the failure although the task is started again at once", async () => {
+  const logger = new RecordingLogger();
+  const clock = new ManualClock();
+  let opened = 0;
+  const task = new StreamingTask<number>({
+    name: "link",
+    clock,
+    logger,
+    source: async function* (signal) {
+      if (++opened === 1) throw new Error("link down");
+      yield* counter(clock, 10)(signal);
+    },
+    onItem: () => {},
+  });
+  const following = (async () => {
+    for await (const { state } of task.states()) {
+      if (state === "errored") task.start();
+    }
+  })();
+  const started = task.start();
+  const joined = assertRejects(() => task.join(), Error, "link down");
+  await clock.advance(20);
+  await started;
+  await joined;
+  assertEquals([opened, task.running], [2, true]);
+  assertEquals(logger.lines, []);
+  await task[Symbol.asyncDispose]();
+  await following;
+});
+
+test("StreamingTask tells the logger how an old stream failed when who joined waits for the next", async () => {
+  const logger = new RecordingLogger();
+  const clock = new ManualClock();
+  let opened = 0;
+  const task = new StreamingTask<number>({
+    name: "link",
+    clock,
+    logger,
+    source: async function* (signal) {
+      const isFirst = ++opened === 1;
+      try {
+        yield* counter(clock, 10)(signal);
+      } catch (error) {
+        throw isFirst ? new Error("close") : error;
+      }
+    },
+    onItem: () => {},
+  });
+  task.start();
+  await clock.advance(5);
+  const joined = task.join();
+  task.start();
+  await clock.advance(20);
+  assertEquals(opened, 2);
+  assertEquals(logger.lines, ["error Task 'link' failed: Error: close"]);
+  task.stop();
+  await clock.advance(0);
+  await joined;
+  assertEquals(logger.lines.length, 1);
+});
