@@ -329,6 +329,7 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
         onStart: () => this.#states.enter(RunState.Running),
         onStopping: () => this.#states.enter(RunState.Stopping),
         onAbandon: () => {
+          begun.open();
           this.#log("warn", "was abandoned: it did not end when stopped", {});
           if (this.#waitingStart === undefined) this.#finish();
         },

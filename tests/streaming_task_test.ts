@@ -1355,3 +1355,26 @@ test("StreamingTask tells the logger how an old stream failed when who joined wa
   await joined;
   assertEquals(logger.lines.length, 1);
 });
+
+test("StreamingTask.start() is over when its stream is abandoned before it has begun", async () => {
+  const clock = new ManualClock();
+  const task = new StreamingTask<number>({
+    name: "hook",
+    clock,
+    logger: new RecordingLogger(),
+    source: () => {
+      throw new Error("no link");
+    },
+    onItem: () => {},
+    onError: () => new Promise(() => {}),
+  });
+  let isOver = false;
+  task.start().then(() => isOver = true);
+  await clock.advance(0);
+  const stop = task.stop({ grace: 100 });
+  await clock.advance(99);
+  assertFalse(isOver);
+  await clock.advance(1);
+  assertEquals(await stop, "abandoned");
+  assert(isOver);
+});
