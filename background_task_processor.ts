@@ -236,6 +236,7 @@ export class BackgroundTaskProcessor
 
   #inherit(options: BackgroundTaskOptions): BackgroundTaskOptions {
     const { clock, logger, restart, onError } = this.#options;
+    const { onEnd } = options;
     return {
       ...copyOptions(options),
       clock: options.clock ?? clock,
@@ -244,7 +245,7 @@ export class BackgroundTaskProcessor
       onError: options.onError ?? onError,
       onEnd: (task) => {
         this.#leave(task);
-        options.onEnd?.(task);
+        return onEnd?.(task);
       },
     };
   }

@@ -10,13 +10,17 @@ import {
 } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import * as fc from "fast-check";
-import type { BackgroundTask } from "../background_task.ts";
+import type {
+  BackgroundTask,
+  BackgroundTaskOptions,
+} from "../background_task.ts";
 import { BackgroundTaskProcessor } from "../background_task_processor.ts";
 import { backoff } from "../backoff.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 import { turns } from "./_turns.ts";
+import { unhandledDuring } from "./_unhandled.ts";
 
 const names = (tasks: Iterable<BackgroundTask>): string[] =>
   Array.from(tasks, ({ name }) => name);
@@ -392,6 +396,30 @@ test("BackgroundTaskProcessor refuses bad arguments by name", async () => {
     "'signal'",
   );
   assertEquals(processor.size, 0);
+});
+
+test("BackgroundTaskProcessor.submit() does not see later changes of its options", async () => {
+  const processor = new BackgroundTaskProcessor();
+  const ended: string[] = [];
+  const options: BackgroundTaskOptions = { onEnd: () => ended.push("first") };
+  processor.submit(() => {}, options);
+  options.onEnd = () => ended.push("later");
+  await processor.idle();
+  assertEquals(ended, ["first"]);
+});
+
+test("BackgroundTaskProcessor reports an onEnd that fails later", async () => {
+  const logger = new RecordingLogger();
+  const processor = new BackgroundTaskProcessor({ logger });
+  const unhandled = await unhandledDuring(async () => {
+    const onEnd = () => Promise.reject(new Error("late")) as never;
+    processor.submit(() => {}, { name: "beam", onEnd });
+    await processor.idle();
+  });
+  assertEquals(unhandled, []);
+  assertEquals(logger.lines, [
+    "error Task 'beam' has an onEnd hook that failed: Error: late",
+  ]);
 });
 
 test("BackgroundTaskProcessor.submit() takes inherited options", async () => {
