@@ -412,9 +412,10 @@ export class StreamingTask<T, Args = void> implements AsyncDisposable {
   }
 
   #discard(given: PromiseLike<ItemSource<T>>): void {
+    const { clock, logger } = this.#options;
     // Its failure, if it fails, has been told or is the echo of the stop.
     Promise.resolve(given)
-      .then((source) => withTimeout(source).return())
+      .then((source) => withTimeout(source, { clock, logger }).return())
       .catch(() => {});
   }
 

@@ -1378,3 +1378,26 @@ test("StreamingTask.start() is over when its stream is abandoned before it has b
   assertEquals(await stop, "abandoned");
   assert(isOver);
 });
+
+test("StreamingTask says so in its own log when a source that opened too late does not close", async () => {
+  const clock = new ManualClock();
+  const logger = new RecordingLogger();
+  const opening = Promise.withResolvers<AsyncIterable<number>>();
+  const task = new StreamingTask<number>({
+    name: "late",
+    clock,
+    logger,
+    source: () => opening.promise,
+    onItem: () => {},
+  });
+  task.start();
+  await clock.advance(0);
+  assertEquals(await task.stop(), "stopped");
+  const never = new Promise<never>(() => {});
+  opening.resolve({
+    [Symbol.asyncIterator]: () => ({ next: () => never, return: () => never }),
+  });
+  await clock.advance(5000);
+  assertEquals(logger.lines, ["warn The source did not close within 5000 ms"]);
+  assertEquals(clock.pending, []);
+});
