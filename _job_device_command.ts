@@ -3,6 +3,7 @@
 
 import { checkFunction, checkNonNegative, checkType } from "./_arguments.ts";
 import { CallValue, type JobContext } from "./_job_value.ts";
+import { listOf } from "./_lrc_messages.ts";
 import { sleep, timeout as withinTime } from "./cancellation.ts";
 import { type DeviceProxy, ResultCode } from "./device_proxy.ts";
 import { attachLrc, type LrcUpdate } from "./lrc.ts";
@@ -103,13 +104,13 @@ function readAnswer(
   answer: unknown,
 ): { code: number; text: string } | undefined {
   if (!Array.isArray(answer) || answer.length !== 2) return undefined;
-  const [codes, texts] = answer;
-  if (!Array.isArray(codes) || codes.length !== 1) return undefined;
-  if (!Array.isArray(texts) || texts.length !== 1) return undefined;
+  const codes = listOf(answer[0]);
+  const texts = listOf(answer[1]);
+  if (codes.length !== 1 || texts.length !== 1) return undefined;
   const [code] = codes;
   const [text] = texts;
-  if (!Number.isInteger(code) || typeof text !== "string") return undefined;
-  return { code, text };
+  if (typeof code !== "number" || !Number.isInteger(code)) return undefined;
+  return typeof text === "string" ? { code, text } : undefined;
 }
 
 /** Follows a command by the events of its device. */

@@ -189,6 +189,30 @@ test("deviceCommand() looks at the code of an answer", async () => {
   }
 });
 
+test("deviceCommand() reads codes in a typed array, too", async () => {
+  const refused = new FakeDevice("dish", () => [
+    new Int32Array([ResultCode.REJECTED]),
+    ["not now"],
+  ]);
+  const error = await reasonOf(deviceCommand(refused, "Stow"));
+  assertInstanceOf(error, CommandRefusedError);
+  assertEquals(
+    error.message,
+    "Device 'dish' has answered REJECTED to 'Stow': not now",
+  );
+
+  const queued = new FakeDevice("dish", () => [
+    new Int32Array([ResultCode.QUEUED]),
+    ["17_Stow"],
+  ]);
+  const run = await new JobRig().finish(
+    deviceCommand(queued, "Stow", undefined, {
+      follow: ({ commandId }) => `end of ${commandId}`,
+    }),
+  );
+  assertEquals(await run.done, "end of 17_Stow");
+});
+
 test("deviceCommand() takes what only looks like such an answer as it is", async () => {
   for (
     const answer of [
