@@ -38,7 +38,7 @@ import {
 } from "./_lrc_client_options.ts";
 import { isUnknownCommand } from "./_lrc_errors.ts";
 import { attach, begin, execute } from "./_lrc_invoke.ts";
-import { parseResultCode } from "./_lrc_messages.ts";
+import { listOf, parseResultCode } from "./_lrc_messages.ts";
 import { codeOfError, failureOf, type LrcResult } from "./_lrc_outcome.ts";
 import { type LrcTableEntry, parseTable, tablesOf } from "./_lrc_repair.ts";
 import {
@@ -435,7 +435,8 @@ export async function abortDevice(
       left,
       { signal, clock },
     );
-    const [code, text] = Array.isArray(answer) ? answer.flat() : [];
+    const parts: unknown[] = Array.isArray(answer) ? answer : [];
+    const [code, text] = parts.map((part) => listOf(part)[0] ?? part);
     return {
       ...result,
       command,

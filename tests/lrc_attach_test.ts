@@ -198,6 +198,16 @@ test("abortDevice takes AbortCommands for a device that knows no Abort", async (
   assertEquals(done.exception, undefined);
 });
 
+test("abortDevice reads the code of AbortCommands in a typed array, too", async () => {
+  const { device, options } = new LrcRig([1, 1]);
+  device.answers.set(
+    "AbortCommands",
+    () => [new Int32Array([ResultCode.REJECTED]), ["no"]],
+  );
+  const done = await abortDevice(device, options);
+  assertEquals([done.resultCode, done.message], [ResultCode.REJECTED, "no"]);
+});
+
 test("abortDevice says so when AbortCommands is rejected, or not answered in time", async () => {
   const { device, options, clock } = new LrcRig([1, 1], { timeout: 1000 });
   device.answers.set("AbortCommands", () => answer(ResultCode.REJECTED, "no"));
