@@ -165,6 +165,12 @@ function addressOf(
 
 const none = (): HttpHeaders => ({});
 
+/** The same headers each time, whatever becomes of those that were given. */
+function always(headers: HttpHeaders): () => HttpHeaders {
+  const copy = new Headers(headers as HeadersInit);
+  return () => copy;
+}
+
 /** Checks the arguments of an `HttpDevice`. */
 export function settingsOf(
   url: string | URL,
@@ -201,7 +207,7 @@ export function settingsOf(
   checkFiniteCount(CREATE, "maxBody", maxBody, 1);
   return {
     ...addressOf(url, options.name),
-    headers: typeof headers === "function" ? headers : () => headers,
+    headers: typeof headers === "function" ? headers : always(headers),
     fetch,
     timeout,
     silence,

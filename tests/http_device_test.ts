@@ -170,6 +170,20 @@ test("HttpDevice sends its headers, made anew each time if they are a function",
   assertEquals(seen, ["token 1", "token 2", "same"]);
 });
 
+test("HttpDevice keeps the headers that it was given, whatever becomes of them", async () => {
+  await using rig = new ClientRig();
+  const seen: (string | null)[] = [];
+  rig.way.instead = ({ headers }) => {
+    seen.push(headers.get("authorization"));
+    return undefined;
+  };
+  const headers = { authorization: "mine" };
+  const client = rig.client({ headers });
+  headers.authorization = "of another device";
+  await client.attributeNames();
+  assertEquals(seen, ["mine"]);
+});
+
 test("HttpDevice tells a failure of the way as one of the device", async () => {
   await using rig = new ClientRig();
   const client = rig.client({ timeout: 1000, maxBody: 1000 });
