@@ -116,9 +116,15 @@ export class Operations {
     signal: AbortSignal,
   ): Promise<LrcOperation | undefined> {
     const repair = await abortable(this.#repairOf(device), signal);
-    const input = await repair.ask(id, "attach", signal);
-    if (input.kind !== "found") return undefined;
-    return operationOf(id, commandNameOf(id) ?? "", input.change);
+    try {
+      const input = await repair.ask(id, "attach", signal);
+      if (input.kind !== "found") return undefined;
+      return operationOf(id, commandNameOf(id) ?? "", input.change);
+    } catch (error) {
+      // It may be another device since a restart: it is learnt anew.
+      if (!signal.aborted) this.#repairs.delete(device);
+      throw error;
+    }
   }
 
   /**

@@ -110,6 +110,29 @@ test("DeviceHandler accepts a long-running command with 202 and its place", asyn
   }]);
 });
 
+test("DeviceHandler learns anew what can be asked of a device that has become another", async () => {
+  const device = new FakeDevice([1, 1]);
+  await using handler = new DeviceHandler(device);
+  const id = device.stage("Scan");
+  const read = (): Promise<Response> =>
+    handler.fetch(
+      new Request(`${BASE}/devices/test%2Ffake%2F1/operations/${id}`),
+    );
+  assertEquals((await read()).status, 200);
+
+  // After an update it has no attributes of the first protocol any more.
+  const { attributeNames } = device;
+  device.versions = [2, 2];
+  device.attributeNames = async () => {
+    const names = await attributeNames.call(device);
+    return names.filter((name) => !name.startsWith("longRunning"));
+  };
+  device.failure = (what) =>
+    what.includes("longRunning") ? deviceError("API_AttrNotFound") : undefined;
+  await read();
+  assertEquals((await read()).status, 200);
+});
+
 test("DeviceHandler waits for the end as long as the client wants, and no longer", async () => {
   await using rig = new HttpRig({ maxWait: 5000 });
   const quick = rig.post("Hold", {}, { prefer: "wait=10" });
