@@ -5,9 +5,10 @@ import { Closing } from "./_closing.ts";
 import { reasonsOf } from "./_lrc_errors.ts";
 import { encodeJson, EventKind, formatId } from "./_lrc_http_wire.ts";
 import { formatEvent } from "./_lrc_http_sse.ts";
+import { PATIENCE } from "./_lrc_repair.ts";
 import { report } from "./_report.ts";
 import { DEFAULT_GRACE } from "./_run.ts";
-import { abortable, CancelScope } from "./cancellation.ts";
+import { CancelScope, timeout } from "./cancellation.ts";
 import type { Clock } from "./clock.ts";
 import type {
   DeviceEvent,
@@ -147,6 +148,7 @@ export class Channel {
     const { signal } = this.#scope;
     try {
       const { device, attribute } = this;
+      const limits = { signal, clock: this.#settings.clock };
       // Never fails at once: this channel has to be known before it is closed.
       const subscribe = async (): Promise<DeviceSubscription> =>
         await device.subscribe(attribute, { signal });
@@ -156,9 +158,9 @@ export class Channel {
         else this.#subscription = subscription;
         return subscription;
       });
-      const subscription = await abortable(coming, signal);
+      const subscription = await timeout(coming, PATIENCE, limits);
       // The value at the moment: each stream reads its own.
-      const first = await abortable(subscription.next(), signal);
+      const first = await timeout(subscription.next(), PATIENCE, limits);
       // A number of its own: whoever was here before may have missed something.
       this.#floor = ++this.#counter.sequence;
       if (first.done) this.#finish(undefined);

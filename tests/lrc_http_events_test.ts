@@ -291,6 +291,32 @@ test("A device that throws where it should reject is asked anew the next time", 
   await events.leave();
 });
 
+test("A device that does not answer is asked anew, however often readers come", async () => {
+  await using rig = new HttpRig();
+  const { timers: clock, logger } = rig;
+  const device = new FakeDevice();
+  device.delay = (what) =>
+    what.startsWith("subscribe")
+      ? new Promise<void>(() => {})
+      : Promise.resolve();
+  await using handler = new DeviceHandler(device, { clock, logger });
+  const url = `${BASE}/devices/test%2Ffake%2F1/events?attribute=_lrcEvent`;
+  const gone = new AbortController();
+  const { signal } = gone;
+  const first = handler.fetch(new Request(url, { signal }));
+  await rig.pass(20_000);
+  const second = handler.fetch(new Request(url));
+  await rig.pass();
+  gone.abort();
+  assertEquals((await first).status, 503);
+  device.delay = undefined;
+  await rig.pass(10_000);
+  assertEquals((await second).status, 500);
+  const events = new SentEvents(await handler.fetch(new Request(url)));
+  assertEquals((await events.next())?.event, "present");
+  await events.leave();
+});
+
 test("Events that end with what cannot be sent end all the same", async () => {
   const circle: unknown[] = [];
   circle.push(circle);
