@@ -39,7 +39,10 @@ export async function begin<R>(
   const { clock, timeout } = settings;
   settings.signal?.throwIfAborted();
   const deadline = clock.now() + timeout;
-  const limit = new Limit(proxy, command, settings);
+  const limit = new Limit(
+    `Command '${command}' of '${proxy.name}' was not accepted`,
+    settings,
+  );
   const { signal } = limit;
   let share: LrcLease | undefined;
   try {
@@ -84,7 +87,10 @@ export async function attach<R>(
   settings.signal?.throwIfAborted();
   const deadline = settings.clock.now() + settings.timeout;
   const name = command ?? commandNameOf(commandId) ?? "";
-  const limit = new Limit(proxy, name, settings);
+  const limit = new Limit(
+    `Command '${commandId}' of '${proxy.name}' was not attached to`,
+    settings,
+  );
   try {
     const share = await join(proxy, settings, limit.signal);
     const handle = new CommandHandle({
@@ -127,26 +133,20 @@ function join<R>(
   return lease(scheduler, proxy, { hasEvents: !polls, clock, logger, signal });
 }
 
-/** Ends the wait for the acceptance of a command. */
+/** Ends the wait for what comes before the handle of a command. */
 class Limit {
   readonly #scope: CancelScope;
   readonly #cancel: () => void;
   isOverdue = false;
 
-  constructor(
-    proxy: DeviceProxy,
-    command: string,
-    settings: LrcSettings<unknown>,
-  ) {
+  /** @param sentence Says what was not done in time. */
+  constructor(sentence: string, settings: LrcSettings<unknown>) {
     const { signal, clock, timeout } = settings;
     this.#scope = new CancelScope(signal);
     this.#cancel = timeout === Infinity ? () => {} : clock.setTimer(() => {
       this.isOverdue = true;
       this.#scope.abort(
-        new DOMException(
-          `Command '${command}' of '${proxy.name}' was not accepted within ${timeout} ms`,
-          "TimeoutError",
-        ),
+        new DOMException(`${sentence} within ${timeout} ms`, "TimeoutError"),
       );
     }, timeout);
   }

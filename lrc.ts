@@ -192,6 +192,8 @@ export async function invokeLrc<R = unknown>(
  * protocol that this client speaks.
  * @throws {DeviceError} If the device cannot be subscribed to.
  * @throws {AbortSignal["reason"]} If the signal aborts first.
+ * @throws {DOMException & { name: "TimeoutError" }} If the `timeout` is over
+ * before the device was subscribed to.
  *
  * @example Going on after a restart
  * ```ts

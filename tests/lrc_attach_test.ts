@@ -185,6 +185,21 @@ test("abortDevice ends all commands and itself", async () => {
   assertEquals(device.subscribers, 0);
 });
 
+test("attachLrc says that it was late itself, not that a command was not accepted", async () => {
+  const { device, options, clock } = new LrcRig([1, 2], { timeout: 100 });
+  device.delay = (what) =>
+    what.startsWith("subscribe") ? new Promise(() => {}) : Promise.resolve();
+  const attaching = attachLrc(null, device, "1_2_Scan", options)
+    .catch((error) => error);
+  await clock.advance(100);
+  const { name, message } = await attaching as Error;
+  assertEquals(name, "TimeoutError");
+  assertEquals(
+    message,
+    "Command '1_2_Scan' of 'test/fake/1' was not attached to within 100 ms",
+  );
+});
+
 test("abortDevice takes AbortCommands for a device that knows no Abort", async () => {
   const { device, options } = new LrcRig([1, 1]);
   device.answers.set(
