@@ -92,6 +92,7 @@ export class CallbackScheduler {
     insides.set(this, {
       rules: { name, logger, capacity, pending: 0, coalesced: 0 },
       streams: [new Map(), new Map()],
+      leases: new Map(),
     });
   }
 
@@ -119,6 +120,8 @@ interface Inside {
     Map<DeviceProxy, Shared>,
     Map<DeviceProxy, Shared>,
   ];
+  /** Of those who connected without a command. */
+  readonly leases: Map<DeviceProxy, LrcLease[]>;
 }
 
 function insideOf(scheduler: CallbackScheduler): Inside {
@@ -149,8 +152,7 @@ export const globalScheduler: CallbackScheduler = new CallbackScheduler();
 interface Shared {
   readonly stream: LrcStream;
   users: number;
-  /** Those who connected without a command. */
-  readonly leases: LrcLease[];
+  hasOpened: boolean;
 }
 
 /** A share in the stream of a device. */
@@ -183,7 +185,7 @@ export async function lease(
   let shared = map.get(proxy);
   if (shared === undefined) {
     const stream = new LrcStream(proxy, hasEvents, clock, logger);
-    map.set(proxy, shared = { stream, users: 0, leases: [] });
+    map.set(proxy, shared = { stream, users: 0, hasOpened: false });
   }
   const joined = shared;
   const { stream } = joined;
@@ -199,11 +201,13 @@ export async function lease(
   try {
     await abortable(stream.opened, signal);
   } catch (error) {
-    // Nobody else must join what has failed.
-    if (!signal?.aborted && map.get(proxy) === joined) map.delete(proxy);
+    // Nobody else must join what has failed, or may never stand.
+    if (!joined.hasOpened && map.get(proxy) === joined) map.delete(proxy);
     await release();
     throw error;
   }
+  joined.hasOpened = true;
+  if (!map.has(proxy)) map.set(proxy, joined);
   return { stream, release };
 }
 
@@ -213,11 +217,12 @@ export function keepLease(
   proxy: DeviceProxy,
   kept: LrcLease,
 ): () => Promise<void> {
-  const leases = insideOf(scheduler).streams[0].get(proxy)?.leases ?? [];
-  leases.push(kept);
+  const { leases } = insideOf(scheduler);
+  leases.set(proxy, [...leases.get(proxy) ?? [], kept]);
   return () => {
-    const index = leases.indexOf(kept);
-    if (index >= 0) leases.splice(index, 1);
+    const left = leases.get(proxy)?.filter((each) => each !== kept) ?? [];
+    if (left.length > 0) leases.set(proxy, left);
+    else leases.delete(proxy);
     return kept.release();
   };
 }
@@ -227,7 +232,11 @@ export function takeLease(
   scheduler: CallbackScheduler,
   proxy: DeviceProxy,
 ): LrcLease | undefined {
-  return insideOf(scheduler).streams[0].get(proxy)?.leases.shift();
+  const { leases } = insideOf(scheduler);
+  const [oldest, ...left] = leases.get(proxy) ?? [];
+  if (left.length > 0) leases.set(proxy, left);
+  else leases.delete(proxy);
+  return oldest;
 }
 
 /** More turns of the microtask queue than an `await` of the handle takes. */

@@ -65,6 +65,65 @@ test("Commands that come at the same time make one subscription", async () => {
   assertEquals(rig.device.subscribers, 0);
 });
 
+test("A command that waits for ever for its device holds up no other", async () => {
+  const { device, scheduler, options, clock } = new LrcRig();
+  device.accepts("Scan");
+  let answer: () => void = () => {};
+  device.delay = () => new Promise((resolve) => answer = resolve);
+  const leaving = new AbortController();
+  const { signal } = leaving;
+  const waiting = invokeLrc(null, device, "Scan", undefined, {
+    ...options,
+    signal,
+  }).catch((reason) => reason);
+  const late = invokeLrc(null, device, "Scan", undefined, {
+    ...options,
+    timeout: 100,
+  }).catch((error) => error.name);
+  await clock.advance(100);
+  assertEquals(await late, "TimeoutError");
+
+  device.delay = undefined;
+  const invoking = invokeLrc(null, device, "Scan", undefined, {
+    ...options,
+    timeout: 100,
+  }).catch((error) => error.name);
+  await clock.advance(99);
+  const handle = await invoking;
+  assert(typeof handle === "object");
+  assertEquals(device.subscribers, 1);
+  leaving.abort("enough");
+  assertEquals(await waiting, "enough");
+  answer();
+  await clock.advance(0);
+  await handle.unsubscribe();
+  assertEquals([device.subscribers, scheduler.devices], [0, 0]);
+  assertEquals(clock.pending, []);
+});
+
+test("A connection that stands late is shared and taken back, though others gave up", async () => {
+  const { device, scheduler, options, clock } = new LrcRig();
+  device.accepts("Scan");
+  let answer: () => void = () => {};
+  device.delay = () => new Promise((resolve) => answer = resolve);
+  const connecting = connectLrcInterface(device, scheduler, { clock });
+  const late = invokeLrc(null, device, "Scan", undefined, {
+    ...options,
+    timeout: 100,
+  }).catch((error) => error.name);
+  await clock.advance(100);
+  assertEquals(await late, "TimeoutError");
+  device.delay = undefined;
+  answer();
+  await connecting;
+  assertEquals([device.subscribers, scheduler.devices], [1, 1]);
+  const handle = await invokeLrc(null, device, "Scan", undefined, options);
+  assertEquals(device.subscribers, 1);
+  await handle.unsubscribe();
+  await disconnectLrcInterface(device, scheduler);
+  assertEquals([device.subscribers, scheduler.devices], [0, 0]);
+});
+
 test("connectLrcInterface keeps the subscription until it is disconnected", async () => {
   const { device, scheduler, options, clock } = new LrcRig();
   const connection = await connectLrcInterface(device, scheduler, { clock });
