@@ -80,7 +80,9 @@ export class OperationNews {
     const progress = this.#progress;
     const body = this.#response?.body;
     if (error === undefined) {
-      const told = show([status, stage, progress, body]);
+      // Bytes as a text would be many times as large as they are.
+      const content = body instanceof Uint8Array ? body.byteLength : body;
+      const told = show([status, stage, progress, content]);
       const isNew = told !== this.#told;
       // That asking works again is told, too, but is no news of the operation.
       if (!isNew && this.#update?.error === undefined) return;

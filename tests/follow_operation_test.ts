@@ -43,6 +43,28 @@ const assertUnknown = async (
   return result.error;
 };
 
+test("followOperation makes no text of a result of bytes", async () => {
+  const rig = new OperationRig();
+  const image = new Uint8Array([1, 2, 3]);
+  const headers = { "content-type": "application/octet-stream" };
+  rig.on(
+    URL_1,
+    running,
+    () => Promise.resolve(new Response(image, { headers })),
+  );
+  let texts = 0;
+  Object.defineProperty(Uint8Array.prototype, "toJSON", {
+    value: () => texts++,
+    configurable: true,
+  });
+  try {
+    const { status, value } = await rig.end(rig.follow(accepted));
+    assertEquals([status, value, texts], ["succeeded", image, 0]);
+  } finally {
+    Reflect.deleteProperty(Uint8Array.prototype, "toJSON");
+  }
+});
+
 test("followOperation waits for the interval, and longer without news", async () => {
   const rig = new OperationRig();
   const body = (progress: number) => ({
