@@ -152,6 +152,7 @@ function plainWithin(value: object, keys: readonly PropertyKey[]): PlainValue {
  *   message, its cause and its fields.
  * - What has a `toJSON()` becomes what that returns, but for the outermost
  *   object: so a class may define `toJSON() { return toPlainObject(this); }`.
+ * - Numbers stay as they are, `NaN`, infinite ones and large integers too.
  * - Fields that are functions, symbols or `undefined` are left out; in a list
  *   they become `null`.
  *
