@@ -40,11 +40,9 @@ export class LazyTimer {
   #arm(now: number): void {
     this.#cancel?.();
     this.#armedFor = this.#deadline;
-    this.#cancel = this.#clock.setTimer(
-      this.#fire,
-      // It may have passed since whoever sets it has looked at the clock.
-      Math.max(this.#deadline - now, 0),
-    );
+    // Whoever was held up comes with a deadline that is over already.
+    const delay = Math.max(0, this.#deadline - now);
+    this.#cancel = this.#clock.setTimer(this.#fire, delay);
   }
 
   readonly #fire = (): void => {

@@ -1,0 +1,102 @@
+// Copyright 2026 the Longrun authors. MIT license.
+
+/** Deadlines that are over before their timer could be set. */
+
+import { assertEquals } from "@std/assert";
+import { test } from "@std/testing/bdd";
+import { LazyTimer } from "../_lazy_timer.ts";
+import type { Clock, TimerOptions } from "../clock.ts";
+import { attachLrc, invokeLrc } from "../lrc.ts";
+import { ManualClock } from "../testing.ts";
+import { withTimeout } from "../timeout_iterator.ts";
+import { LrcRig } from "./_lrc_rig.ts";
+
+/** A clock of a program that is held up: time passes, and no timer comes. */
+class HeldClock implements Clock {
+  readonly #clock: ManualClock;
+  /** How long it was held up. */
+  held = 0;
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock;
+  }
+
+  now(): number {
+    return this.#clock.now() + this.held;
+  }
+
+  setTimer(
+    callback: () => void,
+    delay: number,
+    options?: TimerOptions,
+  ): () => void {
+    return this.#clock.setTimer(callback, delay, options);
+  }
+}
+
+test("LazyTimer expires soon when its deadline is over already", async () => {
+  const manual = new ManualClock(1000);
+  const expired: number[] = [];
+  const timer = new LazyTimer(manual, (now) => expired.push(now));
+  timer.set(900);
+  assertEquals(expired, []);
+  await manual.advance(0);
+  assertEquals(expired, [1000]);
+  assertEquals(manual.pending, []);
+});
+
+test("invokeLrc and attachLrc give a handle when the program was held up beyond their time", async () => {
+  const rig = new LrcRig();
+  const { device } = rig;
+  const clock = new HeldClock(rig.clock);
+  const options = { ...rig.options, clock, timeout: 100 };
+  const holdUp = (what: string) => {
+    device.delay = (each) => {
+      if (each === what) clock.held += 200;
+      return Promise.resolve();
+    };
+  };
+  device.accepts("Scan");
+  for (
+    const begin of [
+      () => {
+        holdUp("Scan");
+        return invokeLrc(null, device, "Scan", undefined, options);
+      },
+      () => {
+        holdUp("subscribe _lrcEvent");
+        return attachLrc(null, device, "1_2_Scan", options);
+      },
+    ]
+  ) {
+    const handle = await begin();
+    await rig.clock.advance(0);
+    assertEquals(handle.ended, true);
+    assertEquals(rig.clock.pending, []);
+    assertEquals(device.subscribers, 0);
+  }
+});
+
+test("TimeoutIterator goes on when its hook takes longer than the timeout", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const item = Promise.withResolvers<number>();
+  async function* source() {
+    yield await item.promise;
+  }
+  let hooks = 0;
+  const items = withTimeout(source(), {
+    timeout: 10,
+    clock,
+    onTimeout: () => {
+      if (hooks++ === 0) clock.held += 50;
+      return "continue";
+    },
+  });
+  const next = items.next();
+  await manual.advance(10);
+  assertEquals(hooks, 2);
+  item.resolve(1);
+  assertEquals(await next, { done: false, value: 1 });
+  await items.return?.();
+});
