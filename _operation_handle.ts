@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { checkOptions, checkSignal } from "./_arguments.ts";
 import { show } from "./_lrc_errors.ts";
 import { OperationError } from "./_operation_error.ts";
 import { OperationNews } from "./_operation_news.ts";
@@ -99,6 +100,9 @@ export class Operation<R> implements OperationHandle<R> {
   }
 
   async cancel(options: { signal?: AbortSignal } = {}): Promise<boolean> {
+    const doing = "cancel operation";
+    checkOptions(doing, options);
+    checkSignal(doing, options.signal);
     await abortable(this.ready, options.signal);
     if (this.ended || this.#tracking?.shape !== "aip-151") return false;
     const url = new URL(this.#tracking.url);

@@ -111,6 +111,7 @@ export interface OperationHandle<R = unknown>
    * @param options What ends the wait for the answer.
    * @returns Whether the server was asked and has agreed to try; `false` also
    * if there is no way to ask, or nothing left to cancel.
+   * @throws {TypeError} If an option is of the wrong type. Nothing was asked.
    */
   cancel(options?: { signal?: AbortSignal }): Promise<boolean>;
   /**

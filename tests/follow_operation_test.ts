@@ -623,6 +623,15 @@ test("cancel asks the server where it says how", async () => {
   rig.on(URL_1, { body: { name } });
   rig.on(`${URL_1}:cancel`, { status: 200, body: {} }, { status: 501 });
   const handle = rig.follow({ body: { name } }, { url: FIRST });
+  const asked = rig.asked.length;
+  for (const options of [null, { signal: "now" }] as unknown[]) {
+    await assertRejects(
+      () => handle.cancel(options as { signal: AbortSignal }),
+      TypeError,
+      "Cannot cancel operation as",
+    );
+  }
+  assertEquals(rig.asked.length, asked);
   assertEquals(await handle.cancel(), true);
   assertEquals(rig.asked.at(-1)?.method, "POST");
   assertEquals(await handle.cancel(), false);
