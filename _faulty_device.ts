@@ -141,6 +141,13 @@ function verdictOf(
 function delayOf(
   delay: number | readonly [least: number, most: number],
 ): readonly [least: number, most: number] {
+  checkType(
+    typeof delay === "number" || (Array.isArray(delay) && delay.length === 2),
+    CREATE,
+    "eventDelay",
+    "a number or two of them",
+    delay,
+  );
   const [least, most] = typeof delay === "number" ? [delay, delay] : delay;
   checkFiniteNonNegative(CREATE, "eventDelay", least);
   checkFiniteNonNegative(CREATE, "eventDelay", most);

@@ -564,6 +564,7 @@ test("FaultyDevice checks its arguments", async () => {
     [{ answerDelay: Infinity }, RangeError, "'answerDelay' must be"],
     [{ eventDelay: -1 }, RangeError, "'eventDelay' must be"],
     [{ eventDelay: [1] }, TypeError, "'eventDelay' must be"],
+    [{ eventDelay: { most: 5 } }, TypeError, "'eventDelay' must be a number"],
     [{ reorder: 1 }, TypeError, "'reorder' must be a boolean"],
     [{ duplicateFirst: 1 }, TypeError, "'duplicateFirst' must be a boolean"],
     [{ duplicate: 2 }, RangeError, "'duplicate' must be a number from 0 to 1"],
