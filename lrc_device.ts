@@ -128,7 +128,8 @@ function checkString(doing: string, name: string, value: unknown): void {
  *
  * **Gotchas.** The events of a command come before the answer that contains its
  * id. An attribute has a new event when it is set to another value, not when
- * its value is changed in place.
+ * its value is changed in place. An argument is handed on as it is, not as a
+ * copy: what is changed in it while its command is queued, the command sees.
  *
  * @typeParam C The types of the arguments of the commands. They are taken on
  * trust unless there is a `parse`.
