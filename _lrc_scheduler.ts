@@ -203,7 +203,9 @@ export async function lease(
   } catch (error) {
     // Nobody else must join what has failed, or may never stand.
     if (!joined.hasOpened && map.get(proxy) === joined) map.delete(proxy);
-    await release();
+    const leaving = release();
+    // Who does not wait any more does not wait for this, either.
+    if (!signal?.aborted) await leaving;
     throw error;
   }
   joined.hasOpened = true;

@@ -101,6 +101,28 @@ test("A command that waits for ever for its device holds up no other", async () 
   assertEquals(clock.pending, []);
 });
 
+test("A wait for a device that is over does not wait until the device was left", async () => {
+  const { device, options, clock } = new LrcRig([1, 1]);
+  const subscribe = device.subscribe.bind(device);
+  device.subscribe = async (attribute) => {
+    if (attribute !== "longRunningCommandStatus") {
+      return await new Promise(() => {});
+    }
+    const subscription = await subscribe(attribute);
+    return Object.assign(subscription, {
+      return: () => new Promise<never>(() => {}),
+    });
+  };
+  let error: unknown;
+  invokeLrc(null, device, "Scan", undefined, { ...options, timeout: 100 })
+    .catch((reason) => error = reason);
+  await clock.advance(100);
+  assert(error instanceof DOMException);
+  assertEquals(error.name, "TimeoutError");
+  await clock.advance(5000);
+  assertEquals(clock.pending, []);
+});
+
 test("A connection that stands late is shared and taken back, though others gave up", async () => {
   const { device, scheduler, options, clock } = new LrcRig();
   device.accepts("Scan");
