@@ -13,7 +13,9 @@ import {
 import { EventFeed, type Listener } from "./_event_feed.ts";
 import { EventLink } from "./_event_link.ts";
 import type { WaitOptions } from "./_giop_connection.ts";
+import { MinorCode } from "./_minor_code.ts";
 import type { RemoteObject } from "./_remote_object.ts";
+import { SystemException } from "./_system_exception.ts";
 import { ZmtpError } from "./_zmtp_codec.ts";
 import type { EventType } from "./device_event.ts";
 import { CmdArgType, DevSource } from "./tango_types.ts";
@@ -41,6 +43,11 @@ function noEvents(cause: unknown): DeviceError {
         `system is down: ${why}`,
     ),
   ], { cause });
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SystemException && error.kind === "TRANSIENT" &&
+    error.minor === MinorCode.TRANSIENT_CallTimedout;
 }
 
 /** Options of {@linkcode EventChannel}. */
@@ -234,8 +241,15 @@ export class EventChannel {
     return true;
   }
 
-  /** Asks for events again; only the way to the server may fail. */
-  async #subscribeEach(isMeant: (feed: EventFeed) => boolean): Promise<void> {
+  /**
+   * Asks for events again; only the way to the server may fail.
+   *
+   * @returns A promise of whether the server has answered for each of them.
+   */
+  async #subscribeEach(
+    isMeant: (feed: EventFeed) => boolean,
+  ): Promise<boolean> {
+    let isComplete = true;
     // A database says in the same way that it does not know the server, or
     // cannot be reached.
     await this.#options.admin.call(ping, this.#waiting());
@@ -245,12 +259,19 @@ export class EventChannel {
         await this.#subscribe(feed);
         feed.isRefused = false;
       } catch (error) {
+        if (isTimeout(error)) {
+          // The others need not wait for one with which the server hangs.
+          isComplete = false;
+          await this.#options.admin.call(ping, this.#waiting());
+          continue;
+        }
         if (!(error instanceof DeviceError)) throw error;
         // It is asked again and again, but that is told once.
         if (!feed.isRefused) feed.fail(error.errors);
         feed.isRefused = true;
       }
     }
+    return isComplete;
   }
 
   /** Tells the values of what was lost and is found. */
@@ -273,14 +294,15 @@ export class EventChannel {
   }
 
   async #renew(): Promise<void> {
-    let delay = RENEWAL;
+    let isComplete = false;
     try {
       // What is lost is asked for anyway.
-      if (this.#link !== undefined) await this.#subscribeEach(() => true);
+      isComplete = this.#link === undefined ||
+        await this.#subscribeEach(() => true);
     } catch {
       // The heartbeats say whether the server is there.
-      delay = PAUSES[PAUSES.length - 1] ?? RENEWAL;
     }
-    if (!this.#scope.aborted) this.#renewAfter(delay);
+    if (this.#scope.aborted) return;
+    this.#renewAfter(isComplete ? RENEWAL : PAUSES[PAUSES.length - 1] ?? 0);
   }
 }

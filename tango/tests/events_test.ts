@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { timeout } from "@longrun/tasks/cancellation";
 import type { Clock } from "@longrun/tasks/clock";
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { ManualClock } from "@longrun/tasks/testing";
@@ -312,6 +313,33 @@ test("DeviceProxy serves all attributes again though one is refused", async () =
   assertEquals(await next(y), 0);
   server.push("Y", 1);
   assertEquals(await next(y), 1);
+});
+
+test("DeviceProxy serves all attributes again though the server hangs with one", async () => {
+  await using all = await bench();
+  const { server, proxy, clock } = all;
+  const [x, y] = [await proxy.subscribe("X"), await proxy.subscribe("Y")];
+  await take(x, 1);
+  await take(y, 1);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  server.gate = (operation) =>
+    operation === "command_inout_4" && server.log.at(-1) === "subscribe X"
+      ? promise
+      : undefined;
+  server.value = 1;
+  server.events.reset();
+  assertEquals(await next(x), "API_EventTimeout");
+  assertEquals(await next(y), "API_EventTimeout");
+  await clock.advance(1000);
+  await until(() => server.asked("X") === 2, "X is asked for again");
+  await clock.advance(3000);
+  assertEquals(await timeout(next(y), 20_000), 1);
+  server.gate = () => {};
+  resolve();
+  server.value = 2;
+  await waits(clock, 2000);
+  await clock.advance(2000);
+  assertEquals(await timeout(next(x), 20_000), 2);
 });
 
 test("DeviceProxy serves the others again if a new subscription finds the server first", async () => {
