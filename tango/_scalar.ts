@@ -240,6 +240,28 @@ export function listOf(scalar: Scalar, value: unknown): ArrayLike<unknown> {
   throw new ValueMismatch(`an array, each of it ${scalar.what}`, value);
 }
 
+/** Deeper than this there is nothing that can be written. */
+const DEEPEST = 3;
+
+/** A value as it is now: it is written later, and maybe again. */
+export function snapshot(value: unknown, depth = 0): unknown {
+  if (typeof value !== "object" || value === null || depth > DEEPEST) {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return Array.from(value, (one) => snapshot(one, depth + 1));
+  }
+  // Of a Buffer, `slice` gives a view.
+  if (value instanceof Uint8Array) return new Uint8Array(value);
+  if (ArrayBuffer.isView(value)) {
+    return value instanceof DataView ? value : (value as TypedArray).slice();
+  }
+  const { format, data } = value as Partial<DevEncoded>;
+  return data instanceof Uint8Array
+    ? { format, data: new Uint8Array(data) }
+    : value;
+}
+
 /** Writes some values with their number before them. */
 export function writeList(
   writer: CdrWriter,

@@ -24,6 +24,7 @@ import { parseDeviceName } from "./_device_name.ts";
 import * as operations from "./_device_operations.ts";
 import { DeviceRoute } from "./_device_route.ts";
 import { DeviceSubscriptions } from "./_device_subscriptions.ts";
+import { snapshot } from "./_scalar.ts";
 import { TypeCache } from "./_type_cache.ts";
 import type { TangoSubscription } from "./device_event.ts";
 import type {
@@ -230,12 +231,13 @@ export class DeviceProxy implements AsyncDisposable {
     checkName(doing, "name", name);
     checkOptions(doing, options);
     checkCommon(doing, options);
+    const given = snapshot(argument);
     try {
       const { inType } = await this.#types.command(name, options);
       const { source } = this.#calls.settings;
       const answer = await this.#calls.call(
         doing,
-        operations.command(name, inType, argument, source),
+        operations.command(name, inType, given, source),
         options,
       );
       return this.#calls.narrow(answer);
@@ -323,14 +325,15 @@ export class DeviceProxy implements AsyncDisposable {
     options: CallOptions = {},
   ): Promise<readonly (AttributeReading | DeviceError)[]> {
     const doing = "read attributes";
-    checkNames(doing, "names", names);
+    const given = Array.isArray(names) ? [...names] : names;
+    checkNames(doing, "names", given);
     checkOptions(doing, options);
     checkCommon(doing, options);
-    if (names.length === 0) return [];
-    const readings = await this.#calls.read(names, options);
+    if (given.length === 0) return [];
+    const readings = await this.#calls.read(given, options);
     return readings.map((reading, index) =>
       reading instanceof Error
-        ? this.#failedTo("read", names[index], reading) as DeviceError
+        ? this.#failedTo("read", given[index], reading) as DeviceError
         : reading
     );
   }
@@ -361,11 +364,12 @@ export class DeviceProxy implements AsyncDisposable {
     checkName(doing, "name", name);
     checkOptions(doing, options);
     checkCommon(doing, options);
+    const given = snapshot(value);
     try {
       const info = await this.#types.attribute(name, options);
       await this.#calls.call(
         doing,
-        operations.writeAttribute(info, value),
+        operations.writeAttribute(info, given),
         options,
         "value",
       );

@@ -3,6 +3,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { DeviceError } from "@longrun/tasks/device-proxy";
 import { test } from "@std/testing/bdd";
+import { Buffer } from "node:buffer";
 import { readAnswer, writeArgument } from "../_command_value.ts";
 import { CdrWriter } from "../_cdr_writer.ts";
 import type { Endpoint } from "../_giop_connection.ts";
@@ -115,6 +116,59 @@ test("DeviceProxy asks for the types again when its connection was lost", async 
   await echo.hangUp();
   assertEquals(await proxy.command("Echo", "text"), "text");
   assertEquals(lists(), 2);
+});
+
+test("DeviceProxy sends what it was given, whatever becomes of it", async () => {
+  await using echo = await Echo.start();
+  for (
+    const [inType, given, change] of [
+      [CmdArgType.DevVarShortArray, [1, 2], (to: number[]) => to.push(3)],
+      [
+        CmdArgType.DevVarShortArray,
+        Int16Array.of(1, 2),
+        (to: Int16Array) => to.fill(7),
+      ],
+      [
+        CmdArgType.DevVarCharArray,
+        Buffer.from([1, 2]),
+        (to: Uint8Array) => to.fill(7),
+      ],
+      [CmdArgType.DevVarLongStringArray, [[1], ["a"]], (to: unknown[][]) => {
+        to[1]?.push("b");
+      }],
+      [CmdArgType.DevEncoded, { format: "x", data: Uint8Array.of(1) }, (
+        to: { format: string; data: Uint8Array },
+      ) => {
+        to.format = "y";
+        to.data.fill(7);
+      }],
+    ] as const
+  ) {
+    echo.inType = inType;
+    await using proxy = await DeviceProxy.connect(echo.url);
+    const expected = await proxy.command("Echo", structuredClone(given));
+    await echo.hangUp();
+    const answer = proxy.command("Echo", given);
+    (change as (to: unknown) => void)(given);
+    assertEquals(await answer, expected);
+  }
+});
+
+test("DeviceProxy reads what was named, whatever becomes of the names", async () => {
+  await using server = await EventServer.start();
+  await using proxy = await DeviceProxy.connect(server.url);
+  server.hangUp();
+  const names = ["X"];
+  const values = proxy.readAttributes(names);
+  names.push("Y");
+  assertEquals(await values, [0]);
+  const sparse: string[] = [];
+  sparse[1] = "X";
+  await assertRejects(
+    () => proxy.readAttributes(sparse),
+    TypeError,
+    "'names' must be an array of strings",
+  );
 });
 
 test("DeviceProxy refuses what is no name, and no address of a database", async () => {

@@ -441,3 +441,24 @@ async function hasCommand(device: DeviceProxy, name: string): Promise<boolean> {
   const commands = await device.commandList();
   return commands.some((command) => command.name === name);
 }
+
+liveTest(
+  "DeviceProxy writes what it was given, whatever becomes of it",
+  "TangoTest",
+  async ({ device }) => {
+    const row = Float64Array.of(1, 2);
+    const isRow = device.writeAttribute("double_spectrum", row);
+    row.fill(7);
+    await isRow;
+    const image = [[1, 2], [3, 4]];
+    const isImage = device.writeAttribute("double_image", image);
+    image[0]?.fill(7);
+    image.pop();
+    await isImage;
+    const readings = await device.readEach(["double_spectrum", "double_image"]);
+    assertEquals(
+      readings.map((one) => one instanceof Error ? one : one.writeValue),
+      [Float64Array.of(1, 2), [Float64Array.of(1, 2), Float64Array.of(3, 4)]],
+    );
+  },
+);
