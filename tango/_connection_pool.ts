@@ -83,6 +83,10 @@ export class ConnectionPool {
     endpoint: Endpoint,
     options: GiopConnectionOptions,
   ): Shared {
+    // A server that comes back elsewhere leaves no trace of where it was.
+    for (const [other, old] of this.#shared) {
+      if (old.connection?.failure !== undefined) this.#forget(other, old);
+    }
     const scope = new CancelScope();
     const shared: Shared = {
       opening: GiopConnection.open(endpoint, {

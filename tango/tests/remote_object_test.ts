@@ -104,6 +104,27 @@ test("RemoteObject closes a connection that nobody waits for any more", async ()
   await call.catch(() => {});
 });
 
+test("RemoteObject keeps no connection to where its server was", async () => {
+  const pool = new ConnectionPool();
+  let server = await named("0");
+  const object = objectAt(() => referenceTo(server.endpoint), pool);
+  for (let n = 1; n <= 3; n++) {
+    await ask(object);
+    const old = server;
+    // It listens before the old one ends: the ports are two.
+    server = await named(String(n));
+    await old.close();
+    while (object.connection !== undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }
+  assertEquals(await ask(object), "3");
+  assertEquals(pool.size, 1);
+  object.close();
+  assertEquals(pool.size, 0);
+  await server.close();
+});
+
 test("RemoteObject ends its own calls when it is closed", async () => {
   const pool = new ConnectionPool();
   const waiting: (() => void)[] = [];
