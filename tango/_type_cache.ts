@@ -39,7 +39,7 @@ export class TypeCache {
       operations.commandList,
       options,
     );
-    this.#saidBy = this.#calls.connection;
+    this.#learn();
     for (const info of list) this.#commands.set(info.name.toLowerCase(), info);
     const info = this.#commands.get(key);
     if (info !== undefined) return info;
@@ -64,13 +64,21 @@ export class TypeCache {
       options,
     );
     if (info === undefined) throw this.#calls.unexpected();
-    this.#saidBy = this.#calls.connection;
+    this.#learn();
     this.#attributes.set(key, info);
     return info;
   }
 
+  /** Takes note of who says what is said now. */
+  #learn(): void {
+    // It may be another than the one that was asked.
+    this.#forget();
+    this.#saidBy = this.#calls.connection;
+  }
+
   #forget(): void {
-    if (this.#calls.connection === this.#saidBy) return;
+    const { connection } = this.#calls;
+    if (connection !== undefined && connection === this.#saidBy) return;
     this.#commands.clear();
     this.#attributes.clear();
   }

@@ -14,6 +14,24 @@ import { CmdArgType } from "../tango_types.ts";
 import { EventServer } from "./_event_server.ts";
 import { GiopServer, reply } from "./_giop_server.ts";
 
+/** What is known of an attribute `X`, a whole number that can be written. */
+function writeShortAttribute(to: CdrWriter): void {
+  const texts = (count: number) => {
+    for (let n = 0; n < count; n++) to.string("");
+  };
+  to.unsignedLong(1).string("X").unsignedLong(3).unsignedLong(0)
+    .long(CmdArgType.DevShort).boolean(false).boolean(false).long(1).long(0);
+  texts(9);
+  to.unsignedLong(0);
+  texts(1);
+  to.unsignedLong(0);
+  for (const count of [6, 2, 1, 3]) {
+    texts(count);
+    to.unsignedLong(0);
+  }
+  to.unsignedLong(0).unsignedLong(0);
+}
+
 /** A device with one command, which gives back what it gets. */
 class Echo implements AsyncDisposable {
   /** The type of what it gets. */
@@ -46,6 +64,8 @@ class Echo implements AsyncDisposable {
                 .long(inType).long(inType).string("").string(""),
           ),
         );
+      } else if (operation === "get_attribute_config_5") {
+        client.send(reply(id, writeShortAttribute));
       } else {
         client.send(reply(id));
       }
@@ -59,7 +79,7 @@ class Echo implements AsyncDisposable {
 
   /** Closes its connections, as one does that is started anew. */
   async hangUp(): Promise<void> {
-    for (const client of this.#server.clients) {
+    for (const client of [...this.#server.clients]) {
       const isGone = new Promise((resolve) =>
         client.socket.once("close", resolve)
       );
@@ -116,6 +136,22 @@ test("DeviceProxy asks for the types again when its connection was lost", async 
   await echo.hangUp();
   assertEquals(await proxy.command("Echo", "text"), "text");
   assertEquals(lists(), 2);
+});
+
+test("DeviceProxy asks for the types again if its connection is lost while it asks", async () => {
+  await using echo = await Echo.start();
+  await using proxy = await DeviceProxy.connect(echo.url);
+  assertEquals(await proxy.command("Echo", 1), 1);
+  // The question for an attribute is asked again over the next connection.
+  echo.isHanging = true;
+  const write = proxy.writeAttribute("X", 1);
+  const asked = () => echo.asked.includes("get_attribute_config_5");
+  while (!asked()) await new Promise((resolve) => setTimeout(resolve, 1));
+  echo.isHanging = false;
+  echo.inType = CmdArgType.DevString;
+  await echo.hangUp();
+  await write;
+  assertEquals(await proxy.command("Echo", "text"), "text");
 });
 
 test("DeviceProxy sends what it was given, whatever becomes of it", async () => {
