@@ -11,6 +11,7 @@ import type { DeviceError } from "@longrun/tasks/device-proxy";
 import {
   checkChoice,
   checkCommon,
+  checkFiniteCount,
   checkName,
   checkNames,
   checkOptions,
@@ -113,7 +114,7 @@ export class DeviceProxy implements AsyncDisposable {
       clock = systemClock,
     } = options;
     checkPositive(CONNECT, "timeout", timeout);
-    checkPositive(CONNECT, "maxMessage", maxMessage);
+    checkFiniteCount(CONNECT, "maxMessage", maxMessage, 1);
     const sources = Object.values(DevSource);
     checkChoice(CONNECT, "source", "a DevSource", sources, source);
     const kinds = ["bigint", "number"];

@@ -207,6 +207,22 @@ test("DeviceProxy reads what was named, whatever becomes of the names", async ()
   );
 });
 
+test("DeviceProxy refuses a size of messages that events cannot have", async () => {
+  await using server = await EventServer.start();
+  for (const maxMessage of [Infinity, 1e6 + 0.5, 0, NaN]) {
+    await assertRejects(
+      () => DeviceProxy.connect(server.url, { maxMessage }),
+      RangeError,
+      "Cannot connect to device as 'maxMessage' must be an integer of at least 1",
+    );
+  }
+  await using proxy = await DeviceProxy.connect(server.url, {
+    maxMessage: 1e6,
+  });
+  await using events = await proxy.subscribe("X");
+  assertEquals(await next(events), 0);
+});
+
 test("DeviceProxy refuses what is no name, and no address of a database", async () => {
   await using echo = await Echo.start();
   await using proxy = await DeviceProxy.connect(echo.url);
