@@ -48,19 +48,21 @@ export class ConnectionPool {
     shared.users.add(user);
     shared.waiting++;
     const scope = new CancelScope(signal);
-    const cancelTimer = clock.setTimer(
-      () => scope.abort(connectTimedOut(endpoint, timeout)),
-      timeout,
-    );
+    let cancelTimer: (() => void) | undefined;
     try {
+      cancelTimer = clock.setTimer(
+        () => scope.abort(connectTimedOut(endpoint, timeout)),
+        timeout,
+      );
       return await abortable(shared.opening, scope.signal);
     } finally {
-      cancelTimer();
       scope.dispose();
       shared.waiting--;
       if (shared.waiting === 0 && shared.connection === undefined) {
         this.#forget(key, shared);
       }
+      // The last, because a clock of the user's may throw here.
+      cancelTimer?.();
     }
   }
 

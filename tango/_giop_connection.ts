@@ -131,31 +131,44 @@ export class GiopConnection {
         return;
       }
       const socket = open(endpoint);
+      let cancelTimer: (() => void) | undefined = undefined;
+      let forgetSignal: (() => void) | undefined = undefined;
       const settle = (then: () => void): void => {
-        cancelTimer();
         forgetSignal?.();
         socket.off("connect", onConnect);
         socket.off("error", onError);
+        try {
+          // A clock of the user's may throw here.
+          cancelTimer?.();
+        } catch (error) {
+          drop(error);
+          return;
+        }
         then();
       };
-      const giveUp = (error: unknown): void =>
-        settle(() => {
-          // What the socket has to say later is of no interest.
-          socket.on("error", () => {});
-          socket.destroy();
-          reject(error);
-        });
+      const drop = (error: unknown): void => {
+        // What the socket has to say later is of no interest.
+        socket.on("error", () => {});
+        socket.destroy();
+        reject(error);
+      };
+      const giveUp = (error: unknown): void => settle(() => drop(error));
       const onConnect = (): void =>
         settle(() => resolve(new GiopConnection(socket, endpoint, options)));
       const onError = (error: Error): void =>
         giveUp(connectFailed(endpoint, error));
       socket.on("connect", onConnect);
       socket.on("error", onError);
-      const cancelTimer = clock.setTimer(
-        () => giveUp(connectTimedOut(endpoint, timeout)),
-        timeout,
-      );
-      const forgetSignal = signal && onAbort(signal, giveUp);
+      try {
+        cancelTimer = clock.setTimer(
+          () => giveUp(connectTimedOut(endpoint, timeout)),
+          timeout,
+        );
+      } catch (error) {
+        giveUp(error);
+        return;
+      }
+      forgetSignal = signal && onAbort(signal, giveUp);
     });
   }
 
@@ -223,36 +236,32 @@ export class GiopConnection {
       if (this.#failure !== undefined) throw this.#failure;
       const id = this.#nextId();
       const message = encodeRequest({ id, ...call });
-      const end = (): void => {
-        cancelTimer();
-        forgetSignal?.();
-        forgetUntil?.();
-        this.#remove(id);
+      const end = (settle: () => void): void => {
+        try {
+          forgetSignal?.();
+          forgetUntil?.();
+          this.#remove(id);
+          // Not before, because a clock of the user's may throw here.
+          cancelTimer();
+          settle();
+        } catch (error) {
+          reject(error);
+        }
       };
       const leave = (reason: unknown): void => {
         this.#checkSilence();
         this.#socket.write(encodeCancelRequest(id));
-        end();
-        reject(reason);
+        end(() => reject(reason));
       };
-      this.#add(id, {
-        settle: (reply) => {
-          end();
-          try {
-            resolve(call.read(reply));
-          } catch (error) {
-            reject(error);
-          }
-        },
-        fail: (error) => {
-          end();
-          reject(error);
-        },
-      });
+      // The first, for the same reason.
       const cancelTimer = clock.setTimer(
         () => leave(timedOut(`'${call.operation}'`, timeout)),
         timeout,
       );
+      this.#add(id, {
+        settle: (reply) => end(() => resolve(call.read(reply))),
+        fail: (error) => end(() => reject(error)),
+      });
       const forgetSignal = signal && onAbort(signal, leave);
       const forgetUntil = until && onAbort(until, leave);
       this.#askedAt ??= this.#clock.now();

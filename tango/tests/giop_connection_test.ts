@@ -359,3 +359,41 @@ test("GiopConnection limits the time that connecting takes", async () => {
   await clock.advance(1000);
   assertEquals((await opening).minor, MinorCode.TRANSIENT_CallTimedout);
 });
+
+test("GiopConnection lets go when a clock throws", async () => {
+  const requests: SeenRequest[] = [];
+  await using server = await GiopServer.start((request) => {
+    requests.push(request);
+  });
+  const fail = (): never => {
+    throw new Error("no time");
+  };
+  const { now } = systemClock;
+  const clocks = [fail, () => fail].map((setTimer) => ({ now, setTimer }));
+  for (const clock of clocks) {
+    await assertRejects(() => open(server, clock), Error, "no time");
+  }
+  await until(() => server.clients.some(({ isClosed }) => isClosed));
+  const connection = await open(server);
+  const other = ask(connection, "other");
+  const calls = clocks.map((clock) =>
+    connection.call({
+      clock,
+      objectKey,
+      operation: "x",
+      write: (to) => to.string("x?"),
+      read: () => {},
+    }, { timeout: 10_000 })
+  );
+  const refused = calls.map((call) =>
+    assertRejects(() => call, Error, "no time")
+  );
+  await until(() => requests.length >= 2);
+  for (const { id, client } of requests.reverse()) {
+    client.send(reply(id, (to) => to.string("ON")));
+  }
+  await Promise.all(refused);
+  assertEquals(await other, "ON");
+  assertEquals(connection.pending, 0);
+  connection.close();
+});
