@@ -257,8 +257,8 @@ export function snapshot(value: unknown, depth = 0): unknown {
     return value instanceof DataView ? value : (value as TypedArray).slice();
   }
   const { format, data } = value as Partial<DevEncoded>;
-  return data instanceof Uint8Array
-    ? { format, data: new Uint8Array(data) }
+  return typeof format === "string"
+    ? { format, data: snapshot(data, depth + 1) }
     : value;
 }
 

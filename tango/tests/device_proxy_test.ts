@@ -178,6 +178,12 @@ test("DeviceProxy sends what it was given, whatever becomes of it", async () => 
         to.format = "y";
         to.data.fill(7);
       }],
+      [CmdArgType.DevEncoded, { format: "x", data: "text" }, (
+        to: { format: string; data: string },
+      ) => {
+        to.format = "y";
+        to.data = "other";
+      }],
     ] as const
   ) {
     echo.inType = inType;
