@@ -8,9 +8,22 @@ import { type AttachLrcOptions, settingsOf } from "../_lrc_client_options.ts";
 import { LrcDeadlines } from "../_lrc_deadlines.ts";
 import { ManualClock } from "../testing.ts";
 
+/** The time of a program that can be held up: its timers are late then. */
+class HeldUpClock extends ManualClock {
+  #heldUp = 0;
+
+  override now(): number {
+    return super.now() + this.#heldUp;
+  }
+
+  holdUp(ms: number): void {
+    this.#heldUp += ms;
+  }
+}
+
 /** Deadlines that begin now, and what they have told, each with its time. */
 function watch(options: AttachLrcOptions) {
-  const clock = new ManualClock();
+  const clock = new HeldUpClock();
   const told: [string, number][] = [];
   const settings = settingsOf("test", { ...options, clock });
   const deadlines = new LrcDeadlines({
@@ -76,5 +89,30 @@ test("Deadlines do not tell of silence while the device is asked", async () => {
   deadlines.endAsking();
   await clock.advance(100);
   assertEquals(told.length, 2);
+  assertEquals(clock.pending, []);
+});
+
+test("Deadlines let a program that was held up read the news first", async () => {
+  const { clock, told, deadlines } = watch({
+    idleTimeout: 1_000,
+    silence: Infinity,
+  });
+  clock.holdUp(5_000);
+  await clock.advance(1_000);
+  assertEquals(told, []);
+  deadlines.heed(true, clock.now());
+  await clock.advance(999);
+  assertEquals(told, []);
+  await clock.advance(1);
+  assertEquals(told, [["idle", 7_000]]);
+});
+
+test("Deadlines are over soon after a program was held up without news", async () => {
+  const { clock, told } = watch({ timeout: 1_000, silence: Infinity });
+  clock.holdUp(5_000);
+  await clock.advance(1_000);
+  assertEquals(told, []);
+  await clock.advance(50);
+  assertEquals(told, [["overall", 6_050]]);
   assertEquals(clock.pending, []);
 });
