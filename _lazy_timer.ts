@@ -3,6 +3,12 @@
 
 import type { Clock } from "./clock.ts";
 
+/** So much too late, in milliseconds, and the program was held up itself. */
+const HELD_UP = 100;
+
+/** So long it then reads what came meanwhile, before anything is too late. */
+const GRACE = 50;
+
 /**
  * One timer for a deadline that moves all the time.
  *
@@ -10,6 +16,10 @@ import type { Clock } from "./clock.ts";
  * fires it looks how much time is left. Whoever does not wait any more when it
  * expires ignores it. Only a deadline before the one that
  * the timer is set for sets it anew.
+ *
+ * A program that was held up comes to its timers before it reads what was sent
+ * to it meanwhile. It gets a little time for that, or it would take its own
+ * slowness for that of others.
  */
 export class LazyTimer {
   readonly #clock: Clock;
@@ -17,6 +27,7 @@ export class LazyTimer {
   #deadline = Infinity;
   #armedFor = Infinity;
   #cancel: (() => void) | undefined = undefined;
+  #isCatchingUp = false;
 
   constructor(clock: Clock, onExpire: (now: number) => void) {
     this.#clock = clock;
@@ -26,6 +37,7 @@ export class LazyTimer {
   /** Sets the deadline. */
   set(deadline: number): void {
     this.#deadline = deadline;
+    if (this.#isCatchingUp) return;
     if (deadline < this.#armedFor) this.#arm(this.#clock.now());
   }
 
@@ -33,6 +45,7 @@ export class LazyTimer {
   cancel(): void {
     this.#deadline = Infinity;
     this.#armedFor = Infinity;
+    this.#isCatchingUp = false;
     this.#cancel?.();
     this.#cancel = undefined;
   }
@@ -46,11 +59,19 @@ export class LazyTimer {
   }
 
   readonly #fire = (): void => {
+    const hasCaughtUp = this.#isCatchingUp;
+    this.#isCatchingUp = false;
     this.#cancel = undefined;
     this.#armedFor = Infinity;
     if (this.#deadline === Infinity) return;
     const now = this.#clock.now();
-    if (now < this.#deadline) this.#arm(now);
-    else this.#onExpire(now);
+    if (now < this.#deadline) {
+      this.#arm(now);
+    } else if (now - this.#deadline > HELD_UP && !hasCaughtUp) {
+      this.#isCatchingUp = true;
+      this.#cancel = this.#clock.setTimer(this.#fire, GRACE);
+    } else {
+      this.#onExpire(now);
+    }
   };
 }

@@ -8,12 +8,6 @@ import { report } from "./_report.ts";
 /** The pause of a policy that makes no sense, in milliseconds. */
 const LATER = 60_000;
 
-/** So much too late, in milliseconds, and the program was held up itself. */
-const HELD_UP = 100;
-
-/** So long it then reads what came meanwhile, before anything is too late. */
-const GRACE = 50;
-
 /** What {@linkcode LrcDeadlines} are made of. */
 export interface LrcDeadlinesInit {
   readonly settings: LrcSettings<unknown>;
@@ -45,7 +39,6 @@ export class LrcDeadlines {
   #quiet: number;
   #lastPause: number = LATER;
   #isAsking = false;
-  #isCatchingUp = false;
   #hasEnded = false;
 
   /** Begins to count. The timer is set by {@linkcode LrcDeadlines.begin}. */
@@ -115,22 +108,13 @@ export class LrcDeadlines {
   }
 
   #setTimer(): void {
-    if (this.#hasEnded || this.#isCatchingUp) return;
-    this.#timer.set(this.#due());
-  }
-
-  #due(): number {
-    return Math.min(this.#deadline, this.#idleDeadline, this.#askAt);
+    if (this.#hasEnded) return;
+    const next = Math.min(this.#deadline, this.#idleDeadline, this.#askAt);
+    this.#timer.set(next);
   }
 
   #expire(now: number): void {
     if (this.#hasEnded) return;
-    if (!this.#isCatchingUp && now - this.#due() > HELD_UP) {
-      this.#isCatchingUp = true;
-      this.#timer.set(now + GRACE);
-      return;
-    }
-    this.#isCatchingUp = false;
     const { onTimeout, onSilence } = this.#init;
     if (now >= this.#deadline) onTimeout("overall", now);
     else if (now >= this.#idleDeadline) onTimeout("idle", now);

@@ -85,7 +85,9 @@ type Reject = (reason: unknown) => void;
  * count, but for the `totalTimeout`. An item that comes after its timeout is
  * lost, unless `onTimeout` says `"continue"`. An iterator that is left in the
  * middle without `return()` keeps its timer, and with it the process, for up
- * to one timeout; `for await` calls it.
+ * to one timeout; `for await` calls it. When the program itself was held up, by
+ * a long computation or a machine that slept, it first reads what has come
+ * meanwhile, for some 50 ms: its own slowness is no timeout of the source.
  *
  * The whole iteration has one timer and one abort listener, not one an item.
  *

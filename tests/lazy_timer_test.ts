@@ -1,8 +1,8 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
-/** Deadlines that are over before their timer could be set. */
+/** Deadlines of a program that is held up itself. */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { LazyTimer } from "../_lazy_timer.ts";
 import type { Clock, TimerOptions } from "../clock.ts";
@@ -43,6 +43,73 @@ test("LazyTimer expires soon when its deadline is over already", async () => {
   await manual.advance(0);
   assertEquals(expired, [1000]);
   assertEquals(manual.pending, []);
+});
+
+test("LazyTimer lets a program that was held up catch up, once", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const expired: number[] = [];
+  const timer = new LazyTimer(clock, (now) => expired.push(now));
+  timer.set(1000);
+  clock.held = 5000;
+  await manual.advance(1000);
+  // Who sets it to a time that is over does not want it sooner than that.
+  timer.set(900);
+  await manual.advance(49);
+  assertEquals(expired, []);
+  await manual.advance(1);
+  assertEquals(expired, [6050]);
+
+  timer.set(7050);
+  clock.held += 5000;
+  await manual.advance(1000);
+  timer.set(13_050);
+  await manual.advance(999);
+  assertEquals(expired, [6050]);
+  await manual.advance(1);
+  assertEquals(expired, [6050, 13_050]);
+  assertEquals(manual.pending, []);
+});
+
+test("LazyTimer is not late for a timer that is a little late", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const expired: number[] = [];
+  const timer = new LazyTimer(clock, (now) => expired.push(now));
+  timer.set(1000);
+  clock.held = 100;
+  await manual.advance(1000);
+  assertEquals(expired, [1100]);
+
+  timer.set(2100);
+  clock.held += 5000;
+  await manual.advance(1000);
+  timer.cancel();
+  timer.set(7110);
+  await manual.advance(10);
+  assertEquals(expired, [1100, 7110]);
+  assertEquals(manual.pending, []);
+});
+
+test("TimeoutIterator gives an item that came while the program was held up", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const item = Promise.withResolvers<number>();
+  async function* source() {
+    yield await item.promise;
+    await new Promise(() => {});
+  }
+  const items = withTimeout(source(), { timeout: 1000, clock });
+  const next = items.next();
+  next.catch(() => {});
+  clock.held = 5000;
+  // Timers come before what the network has brought.
+  await manual.advance(1000);
+  item.resolve(1);
+  assertEquals(await next, { done: false, value: 1 });
+  const end = assertRejects(() => items.next());
+  await manual.advance(1050);
+  await end;
 });
 
 test("invokeLrc and attachLrc give a handle when the program was held up beyond their time", async () => {
