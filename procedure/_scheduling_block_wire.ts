@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { checkName, checkOptions, checkType } from "./_arguments.ts";
 import { encodeScript } from "./_script_json.ts";
 import type { ActivityDefinition } from "./activity.ts";
 import { type ProcedureInput, procedureInput } from "./procedure.ts";
@@ -160,6 +161,23 @@ export function readDefinition(
     activities: Object.fromEntries(entries),
     content: document,
   };
+}
+
+/** Checks what every definition has, whatever its version. */
+export function checkDefinition(
+  action: string,
+  definition: Pick<SchedulingBlockDefinition, "id" | "activities">,
+): void {
+  checkOptions(action, definition);
+  const { id, activities } = definition;
+  checkName(action, "id", id);
+  checkType(
+    typeof activities === "object" && activities !== null,
+    action,
+    "activities",
+    "an object",
+    activities,
+  );
 }
 
 /** The document of a definition that has none of its own. */

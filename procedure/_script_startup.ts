@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { onAbort } from "@longrun/tasks/cancellation";
 import { systemClock } from "@longrun/tasks/clock";
 import { defaultLogger } from "@longrun/tasks/logger";
 import { harmlessLogger } from "./_harmless_logger.ts";
@@ -106,9 +107,7 @@ export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
     () => fail(`it took longer than ${startupTimeout} ms`),
     startupTimeout,
   );
-  const onAbort = () => reject(signal?.reason);
-  signal?.addEventListener("abort", onAbort, { once: true });
-  if (signal?.aborted) onAbort();
+  const forget = signal && onAbort(signal, reject);
   const starting = start(options);
   let isStarted = false;
   try {
@@ -119,6 +118,6 @@ export async function startUp(options: ScriptWorkerOptions): Promise<Up> {
     // A disk or a network that hangs keeps nobody from a stop.
     if (!isStarted) void starting.then(endLate, () => {});
     cancel();
-    signal?.removeEventListener("abort", onAbort);
+    forget?.();
   }
 }

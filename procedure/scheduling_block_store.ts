@@ -7,18 +7,12 @@
  * @module
  */
 
-import {
-  checkFiniteCount,
-  checkFunction,
-  checkName,
-  checkOptions,
-  checkType,
-} from "./_arguments.ts";
+import { checkFiniteCount, checkFunction, checkOptions } from "./_arguments.ts";
 import {
   definitionNotFound,
   makeInstance,
 } from "./_scheduling_block_instance.ts";
-import { readDefinition } from "./_scheduling_block_wire.ts";
+import { checkDefinition, readDefinition } from "./_scheduling_block_wire.ts";
 import { storedCopy } from "./_stored_value.ts";
 import type { ActivityDefinition } from "./activity.ts";
 import type { WaitOptions } from "./procedure_service.ts";
@@ -144,17 +138,9 @@ export class InMemorySchedulingBlockStore implements SchedulingBlockStore {
    */
   add(definition: SchedulingBlockDefinition): void {
     const doing = "add a definition";
-    checkOptions(doing, definition);
-    const { id, version, activities } = definition;
-    checkName(doing, "id", id);
+    checkDefinition(doing, definition);
+    const { id, version } = definition;
     checkFiniteCount(doing, "version", version, 1);
-    checkType(
-      typeof activities === "object" && activities !== null,
-      doing,
-      "activities",
-      "an object",
-      activities,
-    );
     const versions = this.#definitions.get(id) ?? [];
     if (versions.some((known) => known.version === version)) {
       throw new TypeError(

@@ -11,6 +11,7 @@
  * @module
  */
 
+import { onAbort } from "@longrun/tasks/cancellation";
 import { type Clock, systemClock } from "@longrun/tasks/clock";
 import { defaultLogger } from "@longrun/tasks/logger";
 import { checkName, checkString } from "./_arguments.ts";
@@ -66,7 +67,7 @@ export class ScriptWorker implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #pipes: Pipes;
   readonly #conversation: ScriptConversation;
-  readonly #onAbort = (): void => void this.stop();
+  readonly #forget: (() => void) | undefined;
   #hasEnded = false;
 
   /** Use {@linkcode ScriptWorker.spawn}. */
@@ -89,7 +90,8 @@ export class ScriptWorker implements AsyncDisposable {
       onBreach: () => kill(process, "SIGKILL"),
     });
     this.exited = this.#watch();
-    options.signal?.addEventListener("abort", this.#onAbort, { once: true });
+    const { signal } = options;
+    this.#forget = signal && onAbort(signal, () => void this.stop());
   }
 
   /**
@@ -210,7 +212,7 @@ export class ScriptWorker implements AsyncDisposable {
     this.#hasEnded = true;
     // Only those who may run programs can have left any.
     if ((this.#options.grants?.run ?? []).length > 0) killGroup(this.#process);
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#forget?.();
     const { lastErrors } = this.#pipes;
     const lastWords = await this.#conversation.end(
       () => guessReason(code, signal, lastErrors),

@@ -12,7 +12,6 @@ import {
   checkFunction,
   checkName,
   checkOptions,
-  checkType,
 } from "./_arguments.ts";
 import {
   definitionNotFound,
@@ -23,6 +22,7 @@ import {
   openSqlite,
   type SqliteFormat,
 } from "./_sqlite_file.ts";
+import { checkDefinition } from "./_scheduling_block_wire.ts";
 import { decodeStored, encodeStored } from "./_stored_value.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { WaitOptions } from "./procedure_service.ts";
@@ -120,16 +120,8 @@ export class SqliteSchedulingBlockStore
   ): SchedulingBlockDefinition {
     const database = this.#open();
     const doing = "put a definition";
-    checkOptions(doing, definition);
-    const { id, activities } = definition;
-    checkName(doing, "id", id);
-    checkType(
-      typeof activities === "object" && activities !== null,
-      doing,
-      "activities",
-      "an object",
-      activities,
-    );
+    checkDefinition(doing, definition);
+    const { id } = definition;
     let made: SchedulingBlockDefinition = { ...definition, version: 1 };
     inTransaction(database, () => {
       const last = database.prepare(

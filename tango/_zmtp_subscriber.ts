@@ -263,10 +263,15 @@ export class ZmtpSubscriber implements AsyncDisposable {
    * ZMTP 3.1 do not answer.
    *
    * @returns A promise of whether it has answered in time.
+   * @throws {TypeError} If an argument is of the wrong type.
+   * @throws {RangeError} If the timeout is not positive.
    * @throws {AbortSignal["reason"]} If the signal aborts first.
    */
   async ping(options: ZmtpPingOptions): Promise<boolean> {
+    checkOptions("ping", options);
+    checkCommon("ping", options);
     const { signal, timeout, clock = systemClock } = options;
+    checkPositive("ping", "timeout", timeout);
     if (this.#state !== "ready") return false;
     const id = this.#lastPing = (this.#lastPing + 1) >>> 0;
     const { promise, resolve } = Promise.withResolvers<boolean>();

@@ -507,6 +507,8 @@ owningTest(
     const publisher = own(await ZmtpPublisher.listen({ isOld: true }));
     const reader = own(new Reader());
     const clock = new ManualClock();
+    const wrong = { timeout: NaN };
+    await assertRejects(() => reader.ping(wrong), RangeError, "'timeout'");
     assertEquals(await reader.ping({ timeout: 1000, clock }), false);
     await reader.connect(HOST, publisher.port);
     const answer = reader.ping({ timeout: 1000, clock });
