@@ -16,7 +16,7 @@ import { backoff } from "../backoff.ts";
 import type { Clock } from "../clock.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
-import { turns } from "./_turns.ts";
+import { turns, turnsLater } from "./_turns.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 
@@ -771,15 +771,7 @@ test("BackgroundTask that ends in the turn of its grace is never abandoned after
     const logger = new RecordingLogger();
     logger.warn = () => endedBefore.push(task.ended);
     const { action, end } = deaf();
-    const clock: Clock = {
-      now: () => manual.now(),
-      setTimer: (callback, delay) =>
-        manual.setTimer(async () => {
-          end();
-          for (let count = 0; count < turn; count++) await undefined;
-          callback();
-        }, delay),
-    };
+    const clock = turnsLater(manual, end, turn);
     const task = new BackgroundTask(action, { clock, logger });
     task.run();
     await manual.advance(1);

@@ -5,34 +5,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { LazyTimer } from "../_lazy_timer.ts";
-import type { Clock, TimerOptions } from "../clock.ts";
 import { attachLrc, invokeLrc } from "../lrc.ts";
 import { ManualClock } from "../testing.ts";
 import { withTimeout } from "../timeout_iterator.ts";
+import { HeldClock } from "./_held_clock.ts";
 import { LrcRig } from "./_lrc_rig.ts";
-
-/** A clock of a program that is held up: time passes, and no timer comes. */
-class HeldClock implements Clock {
-  readonly #clock: ManualClock;
-  /** How long it was held up. */
-  held = 0;
-
-  constructor(clock: ManualClock) {
-    this.#clock = clock;
-  }
-
-  now(): number {
-    return this.#clock.now() + this.held;
-  }
-
-  setTimer(
-    callback: () => void,
-    delay: number,
-    options?: TimerOptions,
-  ): () => void {
-    return this.#clock.setTimer(callback, delay, options);
-  }
-}
 
 test("LazyTimer expires soon when its deadline is over already", async () => {
   const manual = new ManualClock(1000);

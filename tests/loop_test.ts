@@ -22,7 +22,7 @@ import { GOLDEN } from "./_golden_rounds.ts";
 import { CountingController } from "./_listeners.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
-import { turns } from "./_turns.ts";
+import { turns, turnsLater } from "./_turns.ts";
 import { unhandledDuring } from "./_unhandled.ts";
 
 const POLICIES = Object.values(MissedLoopPolicy);
@@ -502,15 +502,7 @@ test("loop() that ends in the turn of its grace was stopped, or abandoned before
   for (let turn = 0; turn <= 6; turn++) {
     const manual = new ManualClock();
     const { round, end } = deaf();
-    const clock: Clock = {
-      now: () => manual.now(),
-      setTimer: (callback, delay) =>
-        manual.setTimer(async () => {
-          end();
-          for (let count = 0; count < turn; count++) await undefined;
-          callback();
-        }, delay),
-    };
+    const clock = turnsLater(manual, end, turn);
     const logger = new RecordingLogger();
     const busy = loop(round, { period: 1000, clock, logger });
     await manual.advance(1);

@@ -6,26 +6,14 @@ import { assertEquals } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { type AttachLrcOptions, settingsOf } from "../_lrc_client_options.ts";
 import { LrcDeadlines } from "../_lrc_deadlines.ts";
-import { ManualClock } from "../testing.ts";
-
-/** The time of a program that can be held up: its timers are late then. */
-class HeldUpClock extends ManualClock {
-  #heldUp = 0;
-
-  override now(): number {
-    return super.now() + this.#heldUp;
-  }
-
-  holdUp(ms: number): void {
-    this.#heldUp += ms;
-  }
-}
+import { HeldClock } from "./_held_clock.ts";
 
 /** Deadlines that begin now, and what they have told, each with its time. */
 function watch(options: AttachLrcOptions) {
-  const clock = new HeldUpClock();
+  const held = new HeldClock();
+  const clock = held.manual;
   const told: [string, number][] = [];
-  const settings = settingsOf("test", { ...options, clock });
+  const settings = settingsOf("test", { ...options, clock: held });
   const deadlines = new LrcDeadlines({
     settings,
     command: "Scan",
@@ -37,7 +25,7 @@ function watch(options: AttachLrcOptions) {
     onSilence: () => void told.push(["silence", clock.now()]),
   });
   deadlines.begin();
-  return { clock, told, deadlines };
+  return { clock, held, told, deadlines };
 }
 
 test("Deadlines tell once that the time is over, and no timer is left", async () => {
@@ -93,14 +81,14 @@ test("Deadlines do not tell of silence while the device is asked", async () => {
 });
 
 test("Deadlines let a program that was held up read the news first", async () => {
-  const { clock, told, deadlines } = watch({
+  const { clock, held, told, deadlines } = watch({
     idleTimeout: 1_000,
     silence: Infinity,
   });
-  clock.holdUp(5_000);
+  held.held = 5_000;
   await clock.advance(1_000);
   assertEquals(told, []);
-  deadlines.heed(true, clock.now());
+  deadlines.heed(true, held.now());
   await clock.advance(999);
   assertEquals(told, []);
   await clock.advance(1);
@@ -108,8 +96,8 @@ test("Deadlines let a program that was held up read the news first", async () =>
 });
 
 test("Deadlines are over soon after a program was held up without news", async () => {
-  const { clock, told } = watch({ timeout: 1_000, silence: Infinity });
-  clock.holdUp(5_000);
+  const { clock, held, told } = watch({ timeout: 1_000, silence: Infinity });
+  held.held = 5_000;
   await clock.advance(1_000);
   assertEquals(told, []);
   await clock.advance(50);

@@ -2,48 +2,32 @@
 
 import { assertEquals } from "@std/assert";
 import { test } from "@std/testing/bdd";
-import type { Clock } from "@longrun/tasks/clock";
-import { ManualClock } from "@longrun/tasks/testing";
+import { HeldClock } from "../../tests/_held_clock.ts";
 import { EventLink } from "../_event_link.ts";
 import { pause } from "./_child.ts";
-import { ZmtpPublisher } from "./_zmtp_publisher.ts";
-
-/** The time of a process that can be held up: timers are late then. */
-class HeldUpClock implements Clock {
-  readonly manual: ManualClock = new ManualClock();
-  /** How often it was asked for the time. */
-  asked = 0;
-  #heldUp = 0;
-
-  now(): number {
-    this.asked++;
-    return this.manual.now() + this.#heldUp;
-  }
-
-  setTimer(...timer: Parameters<Clock["setTimer"]>): () => void {
-    return this.manual.setTimer(...timer);
-  }
-
-  holdUp(ms: number): void {
-    this.#heldUp += ms;
-  }
-}
+import { ZmtpPublisher, type ZmtpPublisherOptions } from "./_zmtp_publisher.ts";
 
 /** Sends a heartbeat, and waits until it was noticed. */
 async function beat(
   publisher: ZmtpPublisher,
-  clock: HeldUpClock,
+  clock: HeldClock,
 ): Promise<void> {
   const { asked } = clock;
   publisher.publish("heartbeat");
   while (clock.asked === asked) await pause(5);
 }
 
+interface Linked extends AsyncDisposable {
+  readonly publisher: ZmtpPublisher;
+  readonly clock: HeldClock;
+  readonly link: EventLink;
+  isLost(): boolean;
+}
+
 /** A link to a publisher, and whether it was lost. */
-async function linked(publisher: ZmtpPublisher, clock: Clock): Promise<{
-  link: EventLink;
-  isLost: () => boolean;
-}> {
+async function linked(options?: ZmtpPublisherOptions): Promise<Linked> {
+  const publisher = await ZmtpPublisher.listen(options);
+  const clock = new HeldClock();
   const endpoint = { host: "127.0.0.1", port: publisher.port };
   const link = await EventLink.open({
     routes: [{ events: endpoint, heartbeats: endpoint }],
@@ -58,27 +42,33 @@ async function linked(publisher: ZmtpPublisher, clock: Clock): Promise<{
   await publisher.logged("+heartbeat");
   let isLost = false;
   link.lost.then(() => isLost = true);
-  return { link, isLost: () => isLost };
+  return {
+    publisher,
+    clock,
+    link,
+    isLost: () => isLost,
+    async [Symbol.asyncDispose]() {
+      link.close();
+      await publisher[Symbol.asyncDispose]();
+    },
+  };
 }
 
 test("EventLink is lost after 13 s without a heartbeat", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  const clock = new HeldUpClock();
-  const { link, isLost } = await linked(publisher, clock);
+  await using all = await linked();
+  const { publisher, clock, isLost } = all;
   await clock.manual.advance(9_000);
   await beat(publisher, clock);
   await clock.manual.advance(12_999);
   assertEquals(isLost(), false);
   await clock.manual.advance(1);
   assertEquals(isLost(), true);
-  link.close();
 });
 
 test("EventLink reads what has come while the process was held up", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  const clock = new HeldUpClock();
-  const { link, isLost } = await linked(publisher, clock);
-  clock.holdUp(60_000);
+  await using all = await linked();
+  const { publisher, clock, isLost } = all;
+  clock.held = 60_000;
   await clock.manual.advance(13_000);
   assertEquals(isLost(), false);
   await beat(publisher, clock);
@@ -86,37 +76,31 @@ test("EventLink reads what has come while the process was held up", async () => 
   assertEquals(isLost(), false);
   await clock.manual.advance(1);
   assertEquals(isLost(), true);
-  link.close();
 });
 
 test("EventLink is lost soon after, if nothing has come", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  const clock = new HeldUpClock();
-  const { link, isLost } = await linked(publisher, clock);
-  clock.holdUp(60_000);
+  await using all = await linked();
+  const { clock, isLost } = all;
+  clock.held = 60_000;
   await clock.manual.advance(13_000);
   assertEquals(isLost(), false);
   await clock.manual.advance(1_000);
   assertEquals(isLost(), true);
-  link.close();
 });
 
 test("EventLink waits once for a server that does not say what it knows", async () => {
-  await using publisher = await ZmtpPublisher.listen({ isOld: true });
-  const clock = new HeldUpClock();
-  const { link } = await linked(publisher, clock);
+  await using all = await linked({ isOld: true });
+  const { clock, link } = all;
   const { signal } = new AbortController();
   const known = link.known(signal);
   await clock.manual.advance(2_000);
   await known;
   await link.known(signal);
-  link.close();
 });
 
 test("EventLink waits again for a server that was too busy once", async () => {
-  await using publisher = await ZmtpPublisher.listen();
-  const clock = new HeldUpClock();
-  const { link } = await linked(publisher, clock);
+  await using all = await linked();
+  const { publisher, clock, link } = all;
   const { signal } = new AbortController();
   await link.known(signal);
   publisher.pause();
@@ -128,5 +112,4 @@ test("EventLink waits again for a server that was too busy once", async () => {
     await clock.manual.advance(1);
     await known;
   }
-  link.close();
 });
