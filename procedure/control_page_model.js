@@ -44,6 +44,9 @@ export const EVENT_ROWS = 500;
  * @property {number} reloads How often a reason was seen to load the lists.
  * @property {number} sequence The number of the last change.
  * @property {ReadonlyMap<number, Procedure>} procedures
+ * @property {ReadonlyMap<number, number>} removed The procedures that were
+ * removed the latest, and the number of that change: a list that was asked for
+ * before may still have them.
  * @property {ReadonlyMap<number, Activity>} activities
  * @property {string | null} noActivities Why there are none.
  * @property {{ waitForQaReady: boolean } | null} context
@@ -84,6 +87,7 @@ export function initialState() {
     reloads: 0,
     sequence: 0,
     procedures: new Map(),
+    removed: new Map(),
     activities: new Map(),
     noActivities: null,
     context: null,
@@ -198,6 +202,7 @@ function changed(known, news, touched) {
  */
 function applyEvents(state, events) {
   const procedures = new Map(state.procedures);
+  const removed = new Map(state.removed);
   const activities = new Map(state.activities);
   let { lost, reloads, sequence, context, output } = state;
   let changedProcedures = false;
@@ -221,6 +226,8 @@ function applyEvents(state, events) {
         break;
       case "procedure-removed":
         changedProcedures = procedures.delete(news.pid) || changedProcedures;
+        removed.delete(news.pid);
+        removed.set(news.pid, touched);
         break;
       case "procedure":
       case "procedure-state":
@@ -258,11 +265,16 @@ function applyEvents(state, events) {
     }
     rows.push(readRow(event, sequence));
   }
+  for (const pid of removed.keys()) {
+    if (removed.size <= EVENT_ROWS) break;
+    removed.delete(pid);
+  }
   const isOfChosen = (/** @type {EventRow} */ { pid }) =>
     pid !== null && pid === state.chosen;
   return {
     ...state,
     procedures: changedProcedures ? procedures : state.procedures,
+    removed,
     activities: changedActivities ? activities : state.activities,
     context,
     lost,
@@ -319,10 +331,13 @@ export function reduce(state, action) {
         output: withMoreWanted(state.output),
       };
     case "procedures": {
+      const { list, since } = action;
+      const isThere = (/** @type {Procedure} */ { id }) =>
+        (state.removed.get(id) ?? 0) <= since;
       const procedures = replaced(
         state.procedures,
-        readList(action.list, readProcedure, action.since),
-        action.since,
+        readList(list, readProcedure, since).filter(isThere),
+        since,
         newer,
       );
       const before = state.procedures.get(state.chosen ?? 0);

@@ -51,6 +51,8 @@ export interface StubServer extends PageServer {
   ): number;
   /** Moves a procedure and tells of it. */
   move(id: number, state: string, stacktrace?: string): void;
+  /** Forgets a procedure and tells of it. */
+  remove(id: number): void;
   /** Writes lines to the output of a procedure. */
   write(id: number, texts: readonly string[], stream?: string): void;
   /** Sends events. */
@@ -83,6 +85,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
   let waitForQaReady = true;
   let boot = 1;
   let number = 0;
+  let added = 0;
 
   const now = () => Date.now() / 1000;
 
@@ -158,7 +161,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
     states: readonly string[],
     { uri = "file:///scripts/observe.ts", seconds = 1, kwargs = {} } = {},
   ): number {
-    const id = procedures.size + 1;
+    const id = ++added;
     const first = now() - seconds * (states.length - 1);
     const procedure: StubProcedure = {
       id,
@@ -176,6 +179,11 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
       result: summary(procedure),
     }]);
     return id;
+  }
+
+  function remove(id: number): void {
+    procedures.delete(id);
+    emit([{ topic: "procedure.lifecycle.removed", pid: id }]);
   }
 
   function write(
@@ -350,6 +358,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
     token,
     add,
     move,
+    remove,
     write,
     emit,
     breakStreams,
@@ -358,6 +367,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
       activities.clear();
       boot++;
       number = 0;
+      added = 0;
       breakStreams();
     },
   };

@@ -231,6 +231,59 @@ test("The model forgets a procedure that was removed", () => {
   assertEquals(state.procedures.size, 0);
 });
 
+test("The model does not take back what was removed while the list was on its way", () => {
+  const list = [summary(1, ["COMPLETE", 1]), summary(2, ["READY", 1])];
+  const before = withList(...list);
+  const since = before.sequence;
+  const removed = reduce(before, {
+    type: "events",
+    events: [{ topic: "procedure.lifecycle.removed", pid: 1 }],
+  });
+
+  const late = reduce(removed, { type: "procedures", list, since });
+  const next = reduce(late, {
+    type: "procedures",
+    list,
+    since: late.sequence,
+  });
+
+  assertEquals([...late.procedures.keys()], [2]);
+  assertEquals([...next.procedures.keys()], [1, 2]);
+});
+
+test("The model takes a new procedure with the number of one that was removed", () => {
+  const before = withList(summary(1, ["COMPLETE", 1]));
+  const list = [summary(1, ["CREATING", 2])];
+  const created = {
+    topic: "procedure.lifecycle.created",
+    result: summary(1, ["CREATING", 2]),
+  };
+
+  const anew = reduce(before, {
+    type: "events",
+    events: [{ topic: "procedure.lifecycle.removed", pid: 1 }, created],
+  });
+  const after = reduce(anew, {
+    type: "procedures",
+    list,
+    since: before.sequence,
+  });
+
+  assertEquals(after.procedures.get(1)?.state, "CREATING");
+});
+
+test("The model remembers a bounded number of what was removed", () => {
+  const events = Array.from({ length: 3 * EVENT_ROWS }, (_, index) => ({
+    topic: "procedure.lifecycle.removed",
+    pid: index + 1,
+  }));
+
+  const state = reduce(initialState(), { type: "events", events });
+
+  assertEquals(state.removed.size, EVENT_ROWS);
+  assertEquals(state.removed.get(3 * EVENT_ROWS), state.sequence);
+});
+
 test("The model keeps as many events as it says, and those of the chosen", () => {
   let state = reduce(initialState(), { type: "choose", pid: 7 });
   const events = Array.from({ length: 3 * EVENT_ROWS }, (_, index) => ({

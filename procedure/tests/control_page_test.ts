@@ -17,7 +17,7 @@ import {
 } from "./_stub_server.ts";
 
 const READY = ["CREATING", "IDLE", "LOADING", "IDLE", "INITIALISING", "READY"];
-const PATIENCE = 15_000;
+const PATIENCE = 30_000;
 
 interface OpenOptions extends BrowserContextOptions {
   readonly hash?: string;
@@ -127,7 +127,7 @@ testPage(
     await view.says("#counts", "1 running, 2 live");
     await view.until("document.title === '(1 running) Longrun'");
 
-    server.emit([{ topic: "procedure.lifecycle.removed", pid: second }]);
+    server.remove(second);
     await view.until(
       "document.querySelectorAll('#procedures tr').length === 1",
     );
@@ -708,7 +708,7 @@ testPage(
     assertEquals(await view.page.inputValue("#main-kwargs"), '{"half');
 
     await view.page.locator("#procedures a", { hasText: "2" }).focus();
-    server.emit([{ topic: "procedure.lifecycle.removed", pid: 2 }]);
+    server.remove(2);
     await view.says("#detail-state", "There is none with this number");
     assertEquals(
       await view.evaluate("document.activeElement.id"),
