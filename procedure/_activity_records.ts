@@ -9,6 +9,7 @@
 
 import type { Logger } from "@longrun/tasks/logger";
 import { isOver } from "./_activity_states.ts";
+import { append, STATES_KEPT } from "./_first_and_latest.ts";
 import type { ActivityState, ActivitySummary } from "./activity.ts";
 import { ProcedureError } from "./procedure_errors.ts";
 import type { ProcedureStore } from "./procedure_store.ts";
@@ -16,7 +17,7 @@ import type { ProcedureStore } from "./procedure_store.ts";
 /** What is known of an activity when it is asked for. */
 export type RequestedActivity = Omit<
   ActivitySummary,
-  "id" | "procedureId" | "state" | "states"
+  "id" | "procedureId" | "state" | "states" | "droppedStates"
 >;
 
 /**
@@ -86,8 +87,20 @@ export class ActivityRecords {
     state: ActivityState,
     time: number,
   ): ActivitySummary {
-    const states = [...summary.states, [state, time] as const];
-    return this.#save({ ...summary, state, states });
+    const { states, droppedStates } = summary;
+    const entry = [state, time] as const;
+    const { items, dropped } = append(
+      states,
+      entry,
+      STATES_KEPT,
+      droppedStates,
+    );
+    return this.#save({
+      ...summary,
+      state,
+      states: items,
+      ...(dropped > 0 ? { droppedStates: dropped } : {}),
+    });
   }
 
   #save(summary: ActivitySummary): ActivitySummary {

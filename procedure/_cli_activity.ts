@@ -16,7 +16,7 @@ import {
   type Session,
   showTime,
 } from "./_cli_session.ts";
-import { showState } from "./_cli_table.ts";
+import { showState, stateLines } from "./_cli_table.ts";
 import { harmless } from "./_cli_terminal.ts";
 import { idOf, scriptArgsOf } from "./_cli_values.ts";
 import { watch } from "./_cli_watch.ts";
@@ -101,10 +101,8 @@ export async function describe(session: Session): Promise<ExitStatus> {
     `SBI:       ${harmless(sbiId)}`,
   ];
   if (uri !== "") lines.push(`Address:   ${harmless(uri)}`);
-  lines.push("", "States:");
-  for (const [each, time] of states) {
-    lines.push(`  ${showTime(time)}  ${showState(terminal, each)}`);
-  }
+  const { droppedStates } = activity;
+  lines.push("", "States:", ...stateLines(terminal, states, droppedStates));
   await terminal.print(lines.join("\n"));
   return EXIT.ok;
 }

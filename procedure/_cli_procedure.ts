@@ -11,7 +11,7 @@ import {
   type Session,
   showTime,
 } from "./_cli_session.ts";
-import { showState } from "./_cli_table.ts";
+import { notKept, showState, stateLines } from "./_cli_table.ts";
 import { harmless } from "./_cli_terminal.ts";
 import { idOf, inputOf, wordOf } from "./_cli_values.ts";
 import { watch } from "./_cli_watch.ts";
@@ -186,8 +186,6 @@ export async function list(session: Session): Promise<ExitStatus> {
   return EXIT.ok;
 }
 
-const notKept = (count: number): string => `  … ${count} more`;
-
 /** `procedure describe` */
 export async function describe(session: Session): Promise<ExitStatus> {
   const { client, signal, terminal } = session;
@@ -199,7 +197,6 @@ export async function describe(session: Session): Promise<ExitStatus> {
   }
   const { id, state, script, calls, history, uri } = procedure;
   const { droppedCalls = 0 } = procedure;
-  const { droppedStates = 0 } = history;
   const lines = [
     `Procedure ${id} is ${showState(terminal, state)}`,
     `Script:  ${harmless(script.uri)}`,
@@ -221,11 +218,8 @@ export async function describe(session: Session): Promise<ExitStatus> {
     const text = harmless([fn, ...words].join(" "));
     lines.push(`  ${showTime(time).padEnd(19)}  ${text}`);
   }
-  lines.push("", "States:");
-  for (const [index, [name, time]] of history.states.entries()) {
-    if (index === 1 && droppedStates > 0) lines.push(notKept(droppedStates));
-    lines.push(`  ${showTime(time)}  ${showState(terminal, name)}`);
-  }
+  const { states, droppedStates } = history;
+  lines.push("", "States:", ...stateLines(terminal, states, droppedStates));
   if (history.stacktrace !== null) {
     const trace = history.stacktrace.split("\n").map(harmless);
     lines.push("", ...trace.map((text) => terminal.paint(text, "red")));

@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { showTime } from "./_cli_session.ts";
 import { type Color, harmless, type Terminal } from "./_cli_terminal.ts";
 
 /** The colour of a state. */
@@ -24,6 +25,23 @@ function colorOf(state: string): Color {
 /** A state in its colour. */
 export function showState(terminal: Terminal, state: string): string {
   return terminal.paint(state, colorOf(state));
+}
+
+/** Stands for what is not kept any more. */
+export function notKept(count: number): string {
+  return `  … ${count} more`;
+}
+
+/** Lines of states, the oldest first, with when they began. */
+export function stateLines(
+  terminal: Terminal,
+  states: readonly (readonly [string, number])[],
+  dropped: number = 0,
+): readonly string[] {
+  const lines = states.map(([name, time]) =>
+    `  ${showTime(time)}  ${showState(terminal, name)}`
+  );
+  return dropped === 0 ? lines : lines.toSpliced(1, 0, notKept(dropped));
 }
 
 /** Rows below their titles, aligned; the column of states in colours. */

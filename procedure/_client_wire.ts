@@ -207,6 +207,7 @@ export function readActivity(value: unknown): RemoteActivity {
         ]) as readonly [ActivityState, number];
       }),
     ),
+    ...readDropped("droppedStates", wire.dropped_states),
     uri: text(wire.uri ?? "", "uri"),
   }, value);
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { append, STATES_KEPT } from "./_first_and_latest.ts";
 import type {
   ArgCapture,
   ProcedureHistory,
@@ -14,14 +15,7 @@ import type {
 } from "./procedure.ts";
 import type { ProcedureState } from "./procedure_state.ts";
 
-const STATES = 200;
-const CALLS = 100;
-
-/** A list with one more: the first stays, and the latest of the others. */
-function append<T>(list: readonly T[], item: T, limit: number): readonly T[] {
-  const excess = Math.max(0, list.length + 1 - limit);
-  return [...list.slice(0, 1), ...list.slice(1 + excess), item];
-}
+const CALLS_KEPT = 100;
 
 /** A history with one state more. */
 export function withState(
@@ -30,11 +24,11 @@ export function withState(
   time: number,
   stacktrace: string | null = history.stacktrace,
 ): ProcedureHistory {
-  const states = append(history.states, [state, time] as const, STATES);
-  const dropped = (history.droppedStates ?? 0) +
-    history.states.length + 1 - states.length;
+  const { states, droppedStates } = history;
+  const entry = [state, time] as const;
+  const { items, dropped } = append(states, entry, STATES_KEPT, droppedStates);
   return {
-    states,
+    states: items,
     stacktrace,
     ...(dropped > 0 ? { droppedStates: dropped } : {}),
   };
@@ -45,12 +39,11 @@ export function withCall(
   summary: ProcedureSummary,
   call: ArgCapture,
 ): ProcedureSummary {
-  const calls = append(summary.calls, call, CALLS);
-  const dropped = (summary.droppedCalls ?? 0) +
-    summary.calls.length + 1 - calls.length;
+  const { calls, droppedCalls } = summary;
+  const { items, dropped } = append(calls, call, CALLS_KEPT, droppedCalls);
   return {
     ...summary,
-    calls,
+    calls: items,
     ...(dropped > 0 ? { droppedCalls: dropped } : {}),
   };
 }

@@ -57,6 +57,7 @@ export interface ActivityJson {
   prepare_only: boolean;
   script_args: Record<string, CallJson>;
   activity_states: [ActivityState, number][];
+  dropped_states?: number;
   state: ActivityState;
   sbi_id: string;
   uri: string;
@@ -167,6 +168,7 @@ export function encodeActivity(
   root: string,
 ): ActivityJson {
   const { id, procedureId, sbdId, sbiId, name, state, states } = summary;
+  const { droppedStates = 0 } = summary;
   return {
     id,
     pid: procedureId,
@@ -176,6 +178,7 @@ export function encodeActivity(
     prepare_only: summary.prepareOnly,
     script_args: encodeInputs(summary.scriptArgs),
     activity_states: states.map(([name, ms]) => [name, seconds(ms)]),
+    ...(droppedStates > 0 ? { dropped_states: droppedStates } : {}),
     state,
     sbi_id: sbiId,
     uri: `${root}/activities/${id}`,

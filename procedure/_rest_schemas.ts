@@ -30,6 +30,10 @@ const count = { type: "integer", minimum: 0 };
 const text = { type: "string" };
 const name = { type: "string", minLength: 1, maxLength: 1000 };
 const yesOrNo = { type: "boolean" };
+const droppedStates = {
+  ...count,
+  description: "How many states after the first are not kept any more",
+};
 const ref = (to: string): Schema => ({ $ref: SCHEMAS + to });
 const time = {
   type: "number",
@@ -208,10 +212,7 @@ const RESPONSES: Record<string, Schema> = {
     },
     history: record({
       process_states: pairs(PROCEDURE_STATES),
-      dropped_states: {
-        ...count,
-        description: "How many states after the first are not kept any more",
-      },
+      dropped_states: droppedStates,
       stacktrace: orNull(text),
     }, ["dropped_states"]),
     state: ref("ProcedureState"),
@@ -240,10 +241,11 @@ const RESPONSES: Record<string, Schema> = {
     prepare_only: yesOrNo,
     script_args: { type: "object", additionalProperties: ref("Call") },
     activity_states: pairs(ACTIVITY_STATES),
+    dropped_states: droppedStates,
     state: ref("ActivityState"),
     sbi_id: text,
     uri: { type: "string", description: "Absolute" },
-  }),
+  }, ["dropped_states"]),
   Activities: list(ref("Activity")),
   Context: {
     type: "object",

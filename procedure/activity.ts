@@ -45,8 +45,13 @@ export interface ActivitySummary {
   readonly scriptArgs: Readonly<Record<string, ProcedureInput>>;
   /** Its state. */
   readonly state: ActivityState;
-  /** Each state, and when it began, in milliseconds since the epoch. */
+  /**
+   * Each state, and when it began, in milliseconds since the epoch. Of more than
+   * 200, the first and the latest.
+   */
   readonly states: readonly (readonly [ActivityState, number])[];
+  /** How many states after the first are not kept any more, if any. */
+  readonly droppedStates?: number;
 }
 
 /** An activity as a scheduling block defines it. */

@@ -10,9 +10,19 @@ interface StubProcedure extends Json {
   script: Json;
   script_args: Record<string, { args: unknown[]; kwargs: Json }>;
   calls: Json[];
-  history: { process_states: [string, number][]; stacktrace: string | null };
+  history: {
+    process_states: [string, number][];
+    dropped_states?: number;
+    stacktrace: string | null;
+  };
   state: ProcedureState;
   uri: string;
+}
+
+/** An activity of the stub, as it travels. */
+interface StubActivity extends Json {
+  activity_states: [string, number][];
+  dropped_states?: number;
 }
 
 /** Options of {@linkcode startStub}. */
@@ -35,6 +45,7 @@ export interface Stub {
   /** All requests: `PUT /procedures/1 {...}`. */
   readonly requests: string[];
   readonly procedures: StubProcedure[];
+  readonly activities: StubActivity[];
   /** How many streams stand. */
   readonly streams: number;
   /** Moves a procedure on. */
@@ -65,7 +76,7 @@ export function startStub(options: StubOptions = {}): Stub {
   const { token, isCompatible = false } = options;
   const requests: string[] = [];
   const procedures: StubProcedure[] = [];
-  const activities: Json[] = [];
+  const activities: StubActivity[] = [];
   const outputs = new Map<number, Json[]>();
   const log: { id: string; text: string }[] = [];
   const clients = new Set<ReadableStreamDefaultController<Uint8Array>>();
@@ -313,7 +324,7 @@ export function startStub(options: StubOptions = {}): Stub {
         }, 5);
         timers.add(timer);
       }
-      const activity = {
+      const activity: StubActivity = {
         id: activities.length + 1,
         pid,
         procedure_id: pid,
@@ -349,6 +360,7 @@ export function startStub(options: StubOptions = {}): Stub {
     url,
     requests,
     procedures,
+    activities,
     get streams() {
       return clients.size;
     },

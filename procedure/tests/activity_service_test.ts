@@ -23,6 +23,8 @@ import {
   ScriptExecutionService,
   TRANSITIONS,
 } from "../mod.ts";
+import { readActivity } from "../_client_wire.ts";
+import { encodeActivity } from "../_procedure_json.ts";
 import { FakePool, settle } from "./_fake_pool.ts";
 import {
   FakeProcedures,
@@ -278,6 +280,33 @@ test("ActivityService starts a script without an init once", async () => {
   await procedures.clock.runAll();
   assertEquals(procedures.starts.length, 1);
   assertEquals(service.summarise()[0]?.state, "COMPLETE");
+  await service.close();
+});
+
+test("ActivityService keeps the first and the latest states of an activity, and says so", async () => {
+  const { procedures, service, store } = setUp();
+  await service.run({ ...COMMAND, prepareOnly: true });
+  await procedures.clock.runAll();
+  for (let count = 0; count < 150; count++) {
+    await procedures.start({ pid: 1, fn: "calibrate" });
+    await procedures.clock.runAll();
+  }
+
+  const [summary] = service.summarise() as [ActivitySummary];
+
+  assertEquals(summary.states.length, 200);
+  assertEquals(statesOf(summary).slice(0, 3), [
+    "REQUESTED",
+    "PREPARED",
+    "RUNNING",
+  ]);
+  assertEquals(summary.droppedStates, 102);
+  assertEquals(store.activities(), [summary]);
+  const travelled = JSON.parse(
+    JSON.stringify(encodeActivity(summary, "http://127.0.0.1/api/v1")),
+  );
+  const { uri: _, ...read } = readActivity(travelled);
+  assertEquals(read, summary);
   await service.close();
 });
 

@@ -235,6 +235,24 @@ test("procedure describe shows calls, states and the stack", () =>
     assert(!stdout.includes("\u001b"));
   }));
 
+test("describe says how much of the past is not kept", () =>
+  withStub(async (stub) => {
+    const { url } = stub;
+    await runCli(["activity", "run", "ok", "sbd-1", "--listen"], { url });
+    const [procedure] = stub.procedures;
+    const [activity] = stub.activities;
+    assert(procedure !== undefined && activity !== undefined);
+    procedure.history.dropped_states = 7;
+    activity.dropped_states = 8;
+    activity.activity_states.push(["PREPARED", 1]);
+
+    const ofProcedure = await runCli(["procedure", "describe"], { url });
+    const ofActivity = await runCli(["activity", "describe"], { url });
+
+    assertMatch(ofProcedure.stdout, /CREATING\n {2}… 7 more\n.*COMPLETE\n$/s);
+    assertMatch(ofActivity.stdout, /REQUESTED\n {2}… 8 more\n.*PREPARED\n$/);
+  }));
+
 test("procedure output writes nothing but what the script wrote", () =>
   withStub(async (stub) => {
     const { url } = stub;
