@@ -3,7 +3,8 @@
 
 import type { BusCore, ReplyWait } from "./_bus_core.ts";
 import { BusReplyError, readErrorValue } from "./_bus_error.ts";
-import { timeoutError, Wait, type WaitLimits } from "./_wait.ts";
+import { LimitedWait } from "./_limited_wait.ts";
+import { timeoutError, type WaitLimits } from "./_wait.ts";
 import type { BusReply } from "./event_bus.ts";
 
 /** What is asked, and where the reply is expected. */
@@ -16,7 +17,7 @@ export interface BusRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-class Reply extends Wait<unknown> implements ReplyWait {
+class Reply extends LimitedWait<unknown> implements ReplyWait {
   readonly replyTopic: string;
   readonly #request: BusRequest;
   forget: (() => void) | undefined = undefined;

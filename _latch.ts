@@ -2,9 +2,10 @@
 // This module is browser compatible.
 
 import { callHook } from "./_hooks.ts";
-import { Wait, type WaitLimits } from "./_wait.ts";
+import { LimitedWait } from "./_limited_wait.ts";
+import type { WaitLimits } from "./_wait.ts";
 
-class LatchWait extends Wait<boolean> {
+class LatchWait extends LimitedWait<boolean> {
   set: Set<LatchWait> | undefined = undefined;
 
   override expire(): void {

@@ -1,13 +1,8 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { CATCH_UP, HELD_UP } from "./_held_up.ts";
 import type { Clock } from "./clock.ts";
-
-/** So much too late, in milliseconds, and the program was held up itself. */
-const HELD_UP = 100;
-
-/** So long it then reads what came meanwhile, before anything is too late. */
-const GRACE = 50;
 
 /**
  * One timer for a deadline that moves all the time.
@@ -17,9 +12,7 @@ const GRACE = 50;
  * expires ignores it. Only a deadline before the one that
  * the timer is set for sets it anew.
  *
- * A program that was held up comes to its timers before it reads what was sent
- * to it meanwhile. It gets a little time for that, or it would take its own
- * slowness for that of others.
+ * A program that was held up gets a little time to catch up first.
  */
 export class LazyTimer {
   readonly #clock: Clock;
@@ -69,7 +62,7 @@ export class LazyTimer {
       this.#arm(now);
     } else if (now - this.#deadline > HELD_UP && !hasCaughtUp) {
       this.#isCatchingUp = true;
-      this.#cancel = this.#clock.setTimer(this.#fire, GRACE);
+      this.#cancel = this.#clock.setTimer(this.#fire, CATCH_UP);
     } else {
       this.#onExpire(now);
     }

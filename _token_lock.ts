@@ -7,7 +7,8 @@ import {
   checkSignal,
   checkType,
 } from "./_arguments.ts";
-import { Wait, type WaitLimits } from "./_wait.ts";
+import { LimitedWait } from "./_limited_wait.ts";
+import type { WaitLimits } from "./_wait.ts";
 import type { Clock } from "./clock.ts";
 import { type HeldLock, LockedError, type LockOptions } from "./lock.ts";
 
@@ -74,7 +75,7 @@ class Held implements HeldLock {
   }
 }
 
-class LockWait extends Wait<HeldLock | null> {
+class LockWait extends LimitedWait<HeldLock | null> {
   readonly owner: object;
   readonly token: string | undefined;
   readonly #signal: AbortSignal | undefined;

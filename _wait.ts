@@ -49,14 +49,8 @@ export class Wait<T> implements TimerNode, AbortNode {
   ) {
     this.#resolve = resolve;
     this.#reject = reject;
-    const { signal, waiters, ms, clock = systemClock, ref = true } = limits;
-    if (ms !== undefined) {
-      if (clock === systemClock) {
-        this.#timers = startSystemTimer(this, ms, ref);
-      } else {
-        this.#cancelTimer = clock.setTimer(() => this.run(), ms, { ref });
-      }
-    }
+    const { signal, waiters, ms, clock = systemClock, ref } = limits;
+    if (ms !== undefined) this.startTimer(ms, clock, ref);
     if (signal !== undefined) fanoutOf(signal).add(this);
     else waiters?.add(this);
   }
@@ -82,6 +76,15 @@ export class Wait<T> implements TimerNode, AbortNode {
       this.#release();
     } finally {
       this.#reject(reason);
+    }
+  }
+
+  /** Has {@linkcode Wait.run} called after a time. */
+  protected startTimer(ms: number, clock: Clock, ref = true): void {
+    if (clock === systemClock) {
+      this.#timers = startSystemTimer(this, ms, ref);
+    } else {
+      this.#cancelTimer = clock.setTimer(() => this.run(), ms, { ref });
     }
   }
 

@@ -41,9 +41,10 @@ import {
   checkType,
 } from "./_arguments.ts";
 import { LazySignal } from "./_lazy_signal.ts";
+import { LimitedWait } from "./_limited_wait.ts";
 import { followPromise, isPromiseLike } from "./_promise_fanout.ts";
 import { sleepWithin } from "./_sleep.ts";
-import { timeoutError, Wait, type WaitLimits } from "./_wait.ts";
+import { timeoutError, type WaitLimits } from "./_wait.ts";
 import type { Clock } from "./clock.ts";
 
 class AbortCallback implements AbortNode {
@@ -255,7 +256,7 @@ export function sleep(ms: number, options: SleepOptions = {}): Promise<void> {
 }
 
 /** A wait for what somebody else settles. */
-class Follow<T> extends Wait<T> {
+class Follow<T> extends LimitedWait<T> {
   readonly #ms: number;
   readonly #scope: CancelScope | undefined;
   #forget: (() => void) | undefined = undefined;
@@ -365,6 +366,10 @@ export interface TimeoutOptions {
  * over or when the caller's signal aborts, so that the work itself can end.
  * The wait ends at once then, however long the work takes to notice; when the
  * work fails later, that is nobody's unhandled rejection.
+ *
+ * A program that was held up itself for more than 100 ms, and comes late to its
+ * timers, first has 50 ms to read what has come meanwhile: it does not take its
+ * own slowness for that of others.
  *
  * ```text
  * work        |--------------------------->

@@ -5,6 +5,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { LazyTimer } from "../_lazy_timer.ts";
+import { TokenLock } from "../_token_lock.ts";
+import { BackgroundTask } from "../background_task.ts";
+import { sleep, timeout } from "../cancellation.ts";
+import { EventBus } from "../event_bus.ts";
 import { attachLrc, invokeLrc } from "../lrc.ts";
 import { ManualClock } from "../testing.ts";
 import { withTimeout } from "../timeout_iterator.ts";
@@ -143,4 +147,111 @@ test("TimeoutIterator goes on when its hook takes longer than the timeout", asyn
   item.resolve(1);
   assertEquals(await next, { done: false, value: 1 });
   await items.return?.();
+});
+
+test("timeout gives what came while the program was held up, and is too late once", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const image = Promise.withResolvers<string>();
+  const inTime = timeout(image.promise, 1000, { clock });
+  const never = timeout(() => new Promise(() => {}), 1000, { clock });
+  const tooLate = assertRejects(() => never, DOMException, "after 1000 ms");
+
+  clock.held = 5000;
+  await manual.advance(1000);
+  image.resolve("image");
+
+  assertEquals(await inTime, "image");
+  await manual.advance(50);
+  await tooLate;
+  assertEquals(manual.pending, []);
+});
+
+test("timeout is not late for a timer that is a little late", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const wait = timeout(new Promise(() => {}), 1000, { clock });
+  const tooLate = assertRejects(() => wait, DOMException, "after 1000 ms");
+
+  clock.held = 100;
+  await manual.advance(1000);
+
+  await tooLate;
+  assertEquals(manual.pending, []);
+});
+
+test("A signal ends a timeout that catches up", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const wait = timeout(new Promise(() => {}), 1000, { clock, signal });
+  const ended = assertRejects(() => wait, Error, "clouds");
+
+  clock.held = 5000;
+  await manual.advance(1000);
+  controller.abort(new Error("clouds"));
+
+  await ended;
+  assertEquals(manual.pending, []);
+});
+
+test("A stop does not abandon work that ended while the program was held up", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const work = Promise.withResolvers<void>();
+  const task = new BackgroundTask(() => work.promise, { clock, grace: 1000 });
+  task.run();
+  const stop = task.stop();
+
+  clock.held = 5000;
+  await manual.advance(1000);
+  work.resolve();
+
+  assertEquals(await stop, "stopped");
+  await task.join();
+  assertEquals(manual.pending, []);
+});
+
+test("A request gets the reply that came while the program was held up", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  await using bus = new EventBus({ clock });
+  const angle = Promise.withResolvers<number>();
+  bus.respond("where", "there", () => angle.promise);
+  const reply = bus.request("where", {}, "there", { timeout: 1000 });
+
+  clock.held = 5000;
+  await manual.advance(1000);
+  angle.resolve(30);
+
+  assertEquals(await reply, 30);
+  assertEquals(manual.pending, []);
+});
+
+test("Who waits for a lock gets what was unlocked while the program was held up", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const lock = new TokenLock("camera", clock);
+  const first = await lock.lock({});
+  const second = lock.lock({}, { timeout: 1000 });
+
+  clock.held = 5000;
+  await manual.advance(1000);
+  first?.unlock();
+
+  assertEquals((await second)?.held, true);
+  assertEquals(manual.pending, []);
+});
+
+test("sleep ends at once when the program was held up", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const nap = sleep(1000, { clock });
+
+  clock.held = 5000;
+  await manual.advance(1000);
+
+  await nap;
+  assertEquals(manual.pending, []);
 });
