@@ -3,6 +3,7 @@
 
 import { badRequest, notFound, Problem } from "./_lrc_http_problem.ts";
 import type { DeviceAccess } from "./_lrc_http_options.ts";
+import { MOST_NAMES } from "./_lrc_http_wire.ts";
 import type { DeviceProxy } from "./device_proxy.ts";
 
 /** What a request is for. */
@@ -26,9 +27,6 @@ export type Route =
       readonly name: string;
     }
   );
-
-/** How many attributes may be asked for at a time. */
-const MOST_NAMES = 100;
 
 function decode(segment: string): string {
   try {

@@ -27,6 +27,9 @@ export const PROBLEM_TYPE = "application/problem+json";
 /** That of events. */
 export const EVENTS_TYPE = "text/event-stream";
 
+/** How many attributes may be asked for at a time. */
+export const MOST_NAMES = 100;
+
 /** How much time is between two signs of life, in milliseconds. */
 export const DEFAULT_HEARTBEAT = 15_000;
 

@@ -27,6 +27,7 @@ import {
   isRecord,
   JSON_TYPE,
   KEY_HEADER,
+  MOST_NAMES,
   randomId,
 } from "./_lrc_http_wire.ts";
 import {
@@ -128,7 +129,7 @@ export class HttpDevice implements DeviceProxy {
   }
 
   /**
-   * Reads attributes, all in one request.
+   * Reads attributes, a hundred in one request.
    *
    * @returns The values, in the order of the names.
    * @throws {DeviceError} If one of them cannot be read.
@@ -140,11 +141,16 @@ export class HttpDevice implements DeviceProxy {
     const doing = "read attributes";
     checkStrings(doing, "names", names);
     const signal = signalOf(doing, options);
-    if (names.length === 0) return [];
-    const query = names.map((name) => `name=${encodeURIComponent(name)}`);
-    const path = `/attributes?${query.join("&")}`;
-    const { values } = await this.#client.ask({ method: "GET", path, signal });
-    return listOf(values, names.length);
+    const asked = [...names];
+    const read: unknown[] = [];
+    for (let from = 0; from < asked.length; from += MOST_NAMES) {
+      const some = asked.slice(from, from + MOST_NAMES);
+      const query = some.map((name) => `name=${encodeURIComponent(name)}`);
+      const path = `/attributes?${query.join("&")}`;
+      const answer = await this.#client.ask({ method: "GET", path, signal });
+      read.push(...listOf(answer.values, some.length));
+    }
+    return read;
   }
 
   /**

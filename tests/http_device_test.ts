@@ -519,6 +519,26 @@ test("A subscription whose first stream breaks off fails with a DeviceError", as
   }
 });
 
+test("HttpDevice reads any number of attributes, a hundred in one request", async () => {
+  await using rig = new ClientRig();
+  const sizes: number[] = [];
+  const client = rig.client({
+    fetch: (request) => {
+      sizes.push(new URL(request.url).searchParams.size);
+      return rig.handler.fetch(request);
+    },
+  });
+  const names = Array.from(
+    { length: 201 },
+    (_, at) => at % 2 === 0 ? "level" : "lrcProtocolVersions",
+  );
+  assertEquals(
+    await client.readAttributes(names),
+    await rig.device.readAttributes(names),
+  );
+  assertEquals(sizes, [100, 100, 1]);
+});
+
 test("HttpDevice follows no redirect, which would take its headers along", async () => {
   await using rig = new ClientRig();
   const seen: string[] = [];
