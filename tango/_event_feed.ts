@@ -2,6 +2,7 @@
 
 import type { DevError } from "@longrun/tasks/device-proxy";
 import { readingOf } from "./_attribute_value.ts";
+import { MarshalError } from "./_cdr_reader.ts";
 import { devError } from "./_device_failure.ts";
 import {
   EVENT_NAMES,
@@ -96,12 +97,18 @@ export class EventFeed {
     this.fail(errors);
   }
 
-  /**
-   * Tells all listeners of a message.
-   *
-   * @throws {MarshalError} If it is none.
-   */
+  /** Tells all listeners of a message, also of one that cannot be read. */
   take(frames: readonly Uint8Array[]): void {
+    try {
+      this.#read(frames);
+    } catch (error) {
+      if (!(error instanceof MarshalError)) throw error;
+      const what = `Received malformed data for event ${this.#attribute}`;
+      this.fail([devError("API_WrongEventData", `${what}: ${error.message}`)]);
+    }
+  }
+
+  #read(frames: readonly Uint8Array[]): void {
     const { counter, isFailure, data } = readEvent(frames);
     if (this.#isRepeated(frames, counter)) return;
     this.#checkGap(counter);

@@ -386,7 +386,8 @@ export class DeviceProxy implements AsyncDisposable {
    *
    * When the server is gone, an event with the reason `API_EventTimeout` says
    * so. The subscription goes on: when the server is back, it is made anew, and
-   * the value at that moment is told.
+   * the value at that moment is told. In place of an event that cannot be read
+   * there is one with the reason `API_WrongEventData`.
    *
    * @param attribute The name of the attribute, in any case; of no meaning for
    * `"interface-change"`.

@@ -559,7 +559,7 @@ test("DeviceProxy notices that a server has moved by another subscription", asyn
   assertEquals(await next(x), 10);
 });
 
-const hostile: [string, (server: EventServer) => void][] = [
+const unreadable: [string, (server: EventServer) => void][] = [
   ["an event of three frames", (server) => {
     server.events.publish(server.topic("X"), new Uint8Array([1]), "call");
   }],
@@ -573,6 +573,25 @@ const hostile: [string, (server: EventServer) => void][] = [
     const data = new CdrWriter().unsignedLong(2).unsignedLong(0xffff_ffff);
     server.push("X", 0, { data: data.bytes });
   }],
+];
+
+for (const [what, send] of unreadable) {
+  test(`DeviceProxy tells of ${what}, and goes on`, async () => {
+    await using all = await bench();
+    const { server, proxy } = all;
+    const [x, y] = [await proxy.subscribe("X"), await proxy.subscribe("Y")];
+    await take(y, 1);
+    await subscribed(all, "X");
+    send(server);
+    assertEquals(await take(x, 2), [0, "API_WrongEventData"]);
+    server.push("Y", 1);
+    assertEquals(await next(y), 1);
+    server.push("X", 2);
+    assertEquals(await next(x), 2);
+  });
+}
+
+const hostile: [string, (server: EventServer) => void][] = [
   ["bytes that are no ZMTP", (server) => {
     server.events.send(new Uint8Array(100).fill(0xff));
   }],
