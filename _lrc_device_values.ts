@@ -1,6 +1,8 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { listOfTypedArray } from "./_typed_array.ts";
+
 /** A value as text, whatever it is. */
 export function describeValue(value: unknown): string {
   try {
@@ -18,7 +20,7 @@ export function describeValue(value: unknown): string {
  */
 export function toJsonValue(value: unknown, onText: () => void): unknown {
   try {
-    const text = JSON.stringify(value);
+    const text = JSON.stringify(value, (_, each) => listOfTypedArray(each));
     if (text !== undefined) return JSON.parse(text);
   } catch {
     // A circle, a bigint, or a `toJSON` that throws.

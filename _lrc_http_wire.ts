@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 // This module is browser compatible.
 
+import { listOfTypedArray } from "./_typed_array.ts";
 import type { DevError, DeviceEvent } from "./device_proxy.ts";
 
 /** The kinds of events, none of which an `EventSource` knows by itself. */
@@ -46,10 +47,7 @@ function replace(_key: string, value: unknown): unknown {
     const isExact = Number.isFinite(number) && BigInt(number) === value;
     return isExact ? number : String(value);
   }
-  // An array of numbers by another name.
-  return ArrayBuffer.isView(value) && !(value instanceof DataView)
-    ? Array.from(value as unknown as ArrayLike<unknown>)
-    : value;
+  return listOfTypedArray(value);
 }
 
 /**

@@ -370,7 +370,7 @@ test("LrcDevice sends a result that is no JSON as text, with a warning", async (
 });
 
 test("LrcDevice takes any JSON for a result, null too, as it was when it came", async () => {
-  const result = { images: [1, 2] };
+  const result = { images: [1, 2], flux: new Float64Array([0.5, 1]) };
   await using rig = new LrcRig({
     commands: { Expose: () => result, Wait: () => null },
   });
@@ -380,7 +380,7 @@ test("LrcDevice takes any JSON for a result, null too, as it was when it came", 
   await rig.ask("Wait");
   await rig.pass();
   const [expose, wait] = await rig.rows("lrcFinished");
-  assertEquals(expose?.result, { images: [1, 2] });
+  assertEquals(expose?.result, { images: [1, 2], flux: [0.5, 1] });
   assertEquals(wait?.result, null);
   const [, json] = await rig.read("longRunningCommandResult") as string[];
   assertEquals(json, "null");
