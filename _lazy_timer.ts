@@ -9,8 +9,8 @@ import type { Clock } from "./clock.ts";
  *
  * Moving the deadline further away costs nothing: the timer stays, and when it
  * fires it looks how much time is left. Whoever does not wait any more when it
- * expires ignores it. Only a deadline before the one that
- * the timer is set for sets it anew.
+ * expires ignores it. Only a deadline before the one that the timer is set for
+ * sets it anew.
  *
  * A program that was held up gets a little time to catch up first.
  */

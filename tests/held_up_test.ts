@@ -180,6 +180,26 @@ test("timeout is not late for a timer that is a little late", async () => {
   assertEquals(manual.pending, []);
 });
 
+test("timeout ends although its clock sets no other timer", async () => {
+  const manual = new ManualClock();
+  const clock = new HeldClock(manual);
+  const wait = timeout(new Promise(() => {}), 1000, {
+    clock: {
+      now: () => clock.now(),
+      setTimer(callback, delay) {
+        if (clock.held > 0) throw new Error("no more timers");
+        return clock.setTimer(callback, delay);
+      },
+    },
+  });
+  const tooLate = assertRejects(() => wait, DOMException, "after 1000 ms");
+
+  clock.held = 5000;
+  await manual.advance(1000);
+
+  await tooLate;
+});
+
 test("A signal ends a timeout that catches up", async () => {
   const manual = new ManualClock();
   const clock = new HeldClock(manual);
