@@ -20,7 +20,7 @@ const SILENCE = 13_000;
 const GRACE = 1_000;
 
 /** How many milliseconds a server may take to say that it knows the topics. */
-const ANSWER = 2_000;
+export const ANSWER = 2_500;
 
 /** Options of {@linkcode EventLink.open}. */
 export interface EventLinkOptions {

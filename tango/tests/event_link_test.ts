@@ -3,7 +3,7 @@
 import { assertEquals } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { HeldClock } from "../../tests/_held_clock.ts";
-import { EventLink } from "../_event_link.ts";
+import { ANSWER, EventLink } from "../_event_link.ts";
 import { pause } from "./_child.ts";
 import { ZmtpPublisher, type ZmtpPublisherOptions } from "./_zmtp_publisher.ts";
 
@@ -93,7 +93,7 @@ test("EventLink waits once for a server that does not say what it knows", async 
   const { clock, link } = all;
   const { signal } = new AbortController();
   const known = link.known(signal);
-  await clock.manual.advance(2_000);
+  await clock.manual.advance(ANSWER);
   await known;
   await link.known(signal);
 });
@@ -107,7 +107,7 @@ test("EventLink waits again for a server that was too busy once", async () => {
   for (let times = 0; times < 2; times++) {
     let isKnown = false;
     const known = link.known(signal).then(() => isKnown = true);
-    await clock.manual.advance(1_999);
+    await clock.manual.advance(ANSWER - 1);
     assertEquals(isKnown, false);
     await clock.manual.advance(1);
     await known;
