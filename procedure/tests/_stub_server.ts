@@ -86,6 +86,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
   let boot = 1;
   let number = 0;
   let added = 0;
+  let isClosing = false;
 
   const now = () => Date.now() / 1000;
 
@@ -212,7 +213,9 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
       start(controller) {
         own = controller;
         controller.enqueue(encoder.encode("\n"));
-        streams.add(controller);
+        // One that comes as late as this would keep the server from its end.
+        if (isClosing) controller.close();
+        else streams.add(controller);
       },
       cancel() {
         streams.delete(own);
@@ -347,6 +350,7 @@ export function startStubServer(options: StubServerOptions = {}): StubServer {
   const server: StubServer = {
     url: `http://127.0.0.1:${http.addr.port}/ui`,
     async close() {
+      isClosing = true;
       breakStreams();
       await http.shutdown();
     },
