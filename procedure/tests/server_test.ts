@@ -226,6 +226,7 @@ test("Events reach a client in order, states first", async () => {
   await using night = await start();
   const { client } = night;
   const events = client.stream({ topics: ["procedure.*", "scan.*"] });
+  await events.connect();
   const seen: string[] = [];
   const reading = (async () => {
     for await (const { topic, data } of events) {

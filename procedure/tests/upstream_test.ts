@@ -287,8 +287,10 @@ test("A stop that is refused harms neither the service nor its streams", async (
   const client = new ProcedureClient({ url: server.url });
   const { bus } = server.procedures;
   const topics: string[] = [];
+  const events = client.stream();
+  await events.connect();
   const reading = (async () => {
-    for await (const { topic } of client.stream()) {
+    for await (const { topic } of events) {
       topics.push(topic);
       if (topic === "user.end") break;
     }
@@ -296,7 +298,6 @@ test("A stop that is refused harms neither the service nor its streams", async (
   await client.create({ script });
   await server.procedures.waitForState(1, "READY", LIMIT);
   await client.start({ pid: 1 });
-  await eventually(() => topics.length > 0, "was the stream open");
   for (
     const [command, status] of [
       [{ pid: 1, runAbort: true }, 409],
