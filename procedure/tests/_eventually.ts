@@ -37,3 +37,16 @@ export function isAlive(pid: number): boolean {
     return false;
   }
 }
+
+/** The processes that one has started and that have not gone. */
+export function childrenOf(pid: number): number[] {
+  const tasks = `/proc/${pid}/task`;
+  return [...Deno.readDirSync(tasks)].flatMap(({ name }) => {
+    try {
+      return Deno.readTextFileSync(`${tasks}/${name}/children`).split(" ");
+    } catch {
+      // The thread has ended since.
+      return [];
+    }
+  }).filter((word) => word.trim() !== "").map(Number);
+}

@@ -4,6 +4,7 @@
 
 import { fileSystemScript } from "../script.ts";
 import { serve } from "../server.ts";
+import { childrenOf } from "./_eventually.ts";
 
 const [database = "", path = "", uri = ""] = Deno.args;
 const server = await serve({
@@ -14,8 +15,5 @@ const server = await serve({
 const { procedures } = server;
 await procedures.prepare({ script: fileSystemScript(uri) });
 await procedures.start({ pid: 1, forceStart: true });
-const children = [...Deno.readDirSync("/proc/self/task")].flatMap(({ name }) =>
-  Deno.readTextFileSync(`/proc/self/task/${name}/children`).trim().split(" ")
-);
-console.log(children.find((child) => child !== ""));
+console.log(childrenOf(Deno.pid)[0]);
 await new Promise(() => {});

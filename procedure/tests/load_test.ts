@@ -9,7 +9,7 @@ import { ProcedureClient, ProcedureClientError } from "../procedure_client.ts";
 import { isFinal, type ProcedureState } from "../procedure_state.ts";
 import { fileSystemScript } from "../script.ts";
 import { configured } from "./_configured.ts";
-import { eventually, pause } from "./_eventually.ts";
+import { childrenOf, eventually, pause } from "./_eventually.ts";
 import { SCRIPTS } from "./_script_rig.ts";
 
 const PROCEDURES = 200;
@@ -73,13 +73,9 @@ async function* linesOf(
 
 /** What a process holds: descriptors, memory and processes. */
 function holdings(pid: number): { descriptors: number; children: number } {
-  const tasks = `/proc/${pid}/task`;
-  const children = [...Deno.readDirSync(tasks)].flatMap(({ name }) =>
-    Deno.readTextFileSync(`${tasks}/${name}/children`).trim().split(" ")
-  ).filter((word) => word !== "");
   return {
     descriptors: [...Deno.readDirSync(`/proc/${pid}/fd`)].length,
-    children: children.length,
+    children: childrenOf(pid).length,
   };
 }
 

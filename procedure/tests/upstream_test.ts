@@ -26,7 +26,7 @@ import {
   type ScriptWorkerPoolOptions,
 } from "../script_worker_pool.ts";
 import { serve } from "../server.ts";
-import { eventually, isAlive, pause } from "./_eventually.ts";
+import { childrenOf, eventually, isAlive, pause } from "./_eventually.ts";
 import { GitRepository, TemporaryFolder } from "./_git_repository.ts";
 import { loadersOf, type Sources } from "./_loaders.ts";
 import { NpmRegistry } from "./_npm_registry.ts";
@@ -209,9 +209,9 @@ test("A procedure whose process is killed has FAILED, and no other has", async (
   const others = childrenOf(Deno.pid);
   await service.prepare({ script });
   await service.start({ pid: 1, forceStart: true });
+  const osPid = childrenOf(Deno.pid).find((one) => !others.includes(one)) ?? 0;
   await service.prepare({ script });
   await night.until(2, "READY");
-  const osPid = childrenOf(Deno.pid).find((one) => !others.includes(one)) ?? 0;
   assert(isAlive(osPid));
   Deno.kill(osPid, "SIGKILL");
   await night.until(1, "FAILED");
@@ -219,14 +219,6 @@ test("A procedure whose process is killed has FAILED, and no other has", async (
   assertEquals(service.summarise([2])[0]?.state, "READY");
   await service.start({ pid: 2 });
 });
-
-/** The processes that this one has started, the oldest first. */
-function childrenOf(pid: number): number[] {
-  return [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) =>
-    Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`).trim()
-      .split(" ").filter((text) => text !== "").map(Number)
-  ).sort((one, other) => one - other);
-}
 
 const NAMED = {
   "deno.json": '{ "imports": { "tiny": "npm:tiny@^1.0.0" } }',

@@ -16,7 +16,7 @@ import {
   runCli,
   startCli,
 } from "./_cli_run.ts";
-import { eventually, isAlive } from "./_eventually.ts";
+import { childrenOf, eventually, isAlive } from "./_eventually.ts";
 import { TemporaryFolder } from "./_git_repository.ts";
 import { SCRIPTS } from "./_script_rig.ts";
 
@@ -71,10 +71,7 @@ class Service implements AsyncDisposable {
 
   /** The processes that it has started. */
   children(): number[] {
-    const tasks = `/proc/${this.cli.pid}/task`;
-    return [...Deno.readDirSync(tasks)].flatMap(({ name }) =>
-      Deno.readTextFileSync(`${tasks}/${name}/children`).split(" ")
-    ).filter((word) => word.trim() !== "").map(Number);
+    return childrenOf(this.cli.pid);
   }
 
   /** Ends it as a supervisor does. */
