@@ -1,5 +1,6 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
+import { ManualClock } from "@longrun/tasks/testing";
 import {
   assert,
   assertEquals,
@@ -237,22 +238,31 @@ test("EnvironmentManager kills an installation that hangs, with all that it has 
   const repository = await GitRepository.create(folder.at("repo"));
   await repository.commit({ "deno.json": "{}" });
   const deno = folder.at("fake-deno");
-  const text = `#!/bin/sh\nsleep 600 &\necho $! > '${folder.at("pid")}'\nwait`;
+  const text = `#!/bin/sh
+    sleep 600 &
+    echo $! > '${folder.at("pid.new")}'
+    mv '${folder.at("pid.new")}' '${folder.at("pid")}'
+    wait`;
   await Deno.writeTextFile(deno, text, { mode: 0o755 });
   await using git = new GitManager({
     directory: folder.at("checkouts"),
     protocols: ["file"],
   });
+  const clock = new ManualClock();
   await using environments = new EnvironmentManager({
     git,
     directory: folder.at("environments"),
     deno,
+    clock,
     timeout: 500,
   });
-  const error = await assertRejects(
+  const late = assertRejects(
     () => environments.get({ repo: repository.url }),
     ProcedureError,
   );
+  await eventually(() => namesIn(folder.path).includes("pid"), "did it begin");
+  await clock.advance(500);
+  const error = await late;
   assertStringIncludes(error.message, "it took longer than 500 ms");
   const pid = Number(await Deno.readTextFile(folder.at("pid")));
   await eventually(() => !isAlive(pid), "was the rest killed");

@@ -1,6 +1,7 @@
 // Copyright 2026 the Longrun authors. MIT license.
 
 import { defaultLogger } from "@longrun/tasks/logger";
+import { ManualClock } from "@longrun/tasks/testing";
 import {
   assert,
   assertEquals,
@@ -509,13 +510,21 @@ test("GitManager kills a git that hangs, with all that it has started", async ()
   await using folder = new TemporaryFolder();
   const git = await fakeGit(
     folder,
-    `trap '' TERM\nsleep 600 &\necho $! > '${folder.at("pid")}'\nwait`,
+    `trap '' TERM
+    sleep 600 &
+    echo $! > '${folder.at("pid.new")}'
+    mv '${folder.at("pid.new")}' '${folder.at("pid")}'
+    wait`,
   );
-  await using manager = managerIn(folder, { git, timeout: 500 });
-  const error = await fails(
+  const clock = new ManualClock();
+  await using manager = managerIn(folder, { git, clock, timeout: 500 });
+  const late = fails(
     "git-failed",
     () => manager.resolveCommit({ repo: "http://127.0.0.1:1/a" }),
   );
+  await eventually(() => namesIn(folder.path).includes("pid"), "did git run");
+  await clock.advance(500);
+  const error = await late;
   assertStringIncludes(error.message, "it took longer than 500 ms");
   const pid = Number(await Deno.readTextFile(folder.at("pid")));
   await eventually(() => !isAlive(pid), "was the transfer killed");
