@@ -8,6 +8,7 @@ import { startProcess } from "../_script_process.ts";
 import { ScriptError } from "../script_error.ts";
 import type { ScriptGrants } from "../script_policy.ts";
 import { ScriptWorker } from "../script_worker.ts";
+import { namesIn } from "./_eventually.ts";
 import {
   CONTEXT,
   Heard,
@@ -460,15 +461,18 @@ test("Nothing stays open in the parent", async () => {
 });
 
 test("No file is left behind", async () => {
-  const names = async () =>
-    (await Array.fromAsync(Deno.readDir("/tmp")))
-      .map(({ name }) => name)
-      .filter((name) => name.startsWith("longrun-procedure-"));
-  const before = await names();
-  const worker = await spawnScript(new Heard());
-  await worker.run("main", NOTHING, CONTEXT);
-  await worker.stop();
-  assertEquals(await names(), before);
+  await using temporary = await withFiles({});
+  const before = Deno.env.get("TMPDIR");
+  Deno.env.set("TMPDIR", temporary.folder);
+  try {
+    const worker = await spawnScript(new Heard());
+    await worker.run("main", NOTHING, CONTEXT);
+    await worker.stop();
+  } finally {
+    if (before === undefined) Deno.env.delete("TMPDIR");
+    else Deno.env.set("TMPDIR", before);
+  }
+  assertEquals(namesIn(temporary.folder), []);
 });
 
 test("A package that was imported from the network runs scripts too", async () => {
