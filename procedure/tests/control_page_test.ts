@@ -702,6 +702,7 @@ testPage(
     assertEquals(await view.page.inputValue("#script-uri"), "file:///half");
     assertEquals(await view.page.inputValue("#main-kwargs"), '{"half');
     await view.page.click("#procedures tr:last-child a");
+    await view.says("#detail-heading", "Procedure 1");
     assertEquals(await view.page.inputValue("#main-kwargs"), "");
     await view.page.goBack();
     await view.says("#detail-heading", "Procedure 2");
