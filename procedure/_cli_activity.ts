@@ -55,7 +55,7 @@ export async function run(session: Session): Promise<ExitStatus> {
       const { id, procedureId } = activity;
       await terminal.tell(`Activity ${id} is procedure ${procedureId}`);
       if (procedureId === null) throw nothing("It has no procedure");
-      return { pid: procedureId, shown: 0 };
+      return { pid: procedureId, shown: 0, isNew: true };
     },
     isDone: (state) => isFinal(state) || prepareOnly && state === "READY",
   });

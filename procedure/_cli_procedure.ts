@@ -91,7 +91,7 @@ export async function create(session: Session): Promise<ExitStatus> {
     begin: async () => {
       const { id } = await begin();
       await session.terminal.tell(`Procedure ${id} is being prepared`);
-      return { pid: id, shown: 0 };
+      return { pid: id, shown: 0, isNew: true };
     },
     isDone: (state) => state === "READY" || isFinal(state),
   });

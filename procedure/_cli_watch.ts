@@ -30,6 +30,8 @@ export interface Watched {
   readonly pid: number;
   /** How many of its states are known already. */
   readonly shown: number;
+  /** Whether there was none before `begin`, so that no event of it is missed. */
+  readonly isNew?: boolean;
 }
 
 /** Options of {@linkcode watch}. */
@@ -64,8 +66,8 @@ export async function watch(
       );
       session.interrupt();
     });
-    const { pid, shown } = await options.begin();
-    return await new Watch(session, options, signal, pid, shown).run(events);
+    const watched = await options.begin();
+    return await new Watch(session, options, signal, watched).run(events);
   } finally {
     await events.return();
     session.onInterrupt(undefined);
@@ -78,6 +80,7 @@ class Watch {
   readonly #options: WatchOptions;
   readonly #signal: AbortSignal;
   readonly #pid: number;
+  readonly #isNew: boolean;
   readonly #since: number;
   #shown: number;
   #after = 0;
@@ -101,14 +104,14 @@ class Watch {
     session: Session,
     options: WatchOptions,
     signal: AbortSignal,
-    pid: number,
-    shown: number,
+    { pid, shown, isNew = false }: Watched,
   ) {
     this.#session = session;
     this.#options = options;
     this.#signal = signal;
     this.#pid = pid;
     this.#shown = shown;
+    this.#isNew = isNew;
     this.#since = session.clock.now();
   }
 
@@ -249,7 +252,7 @@ class Watch {
   /** Waits for the events before the end, which may still be on their way. */
   async #hearOut(state: ProcedureState): Promise<void> {
     // What had ended before anybody listened publishes no more.
-    const isOld = this.#shown === 0;
+    const isOld = this.#shown === 0 && !this.#isNew;
     if (isOld || !this.#options.isDone(state)) return;
     const { clock } = this.#session;
     const heard = Promise.withResolvers<void>();

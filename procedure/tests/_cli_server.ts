@@ -33,6 +33,8 @@ export interface StubOptions {
   isCompatible?: boolean;
   /** The first port that is tried is this one; any by default. */
   port?: number;
+  /** Happens each time before somebody is told of one procedure. */
+  onProcedure?(): Promise<void>;
   /** Happens each time before somebody is given output. */
   onOutput?(): Promise<void>;
 }
@@ -294,6 +296,7 @@ export function startStub(options: StubOptions = {}): Stub {
         return Response.json({ lines, next: after + lines.length });
       }
       if (request.method === "PUT") return change(procedure, body);
+      await options.onProcedure?.();
       return Response.json(procedure);
     }
     if (kind === "activities") {

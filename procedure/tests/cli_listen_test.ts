@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "@std/testing/bdd";
 import { runCli, startCli } from "./_cli_run.ts";
 import { startStub, type Stub } from "./_cli_server.ts";
+import { eventually } from "./_eventually.ts";
 
 const hasTerminal = await new Deno.Command("script", {
   args: ["--version"],
@@ -106,6 +107,39 @@ test("a state is told before what the script does in it", async () => {
       "STOPPED",
       "end",
     ]);
+  } finally {
+    await stub.close();
+  }
+});
+
+test("what a new procedure published is told, though its end is known first", async () => {
+  const stub = startStub({
+    onProcedure: async () => {
+      const [procedure] = stub.procedures;
+      if (procedure === undefined || procedure.state === "COMPLETE") return;
+      await eventually(() => procedure.state === "RUNNING", "did it run");
+      const time = Date.now() / 1000;
+      procedure.history.process_states.push(["COMPLETE", time]);
+      procedure.state = "COMPLETE";
+      setTimeout(() => {
+        stub.publish("dome.opened", "1", { data: { angle: 30 }, time });
+        const end = { new_state: "COMPLETE", pid: 1 };
+        stub.publish("procedure.lifecycle.statechange", "1", end);
+      }, 100);
+    },
+  });
+  try {
+    const args = ["activity", "run", "hold", "sbd-1", "--listen"];
+    const { code, stderr } = await runCli(args, stub);
+    assertEquals(code, 0);
+    assert(
+      stderr.endsWith(
+        "Procedure 1 is RUNNING\n" +
+          'Procedure 1 published dome.opened {"data":{"angle":30}}\n' +
+          "Procedure 1 is COMPLETE\n",
+      ),
+      stderr,
+    );
   } finally {
     await stub.close();
   }
