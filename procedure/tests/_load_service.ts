@@ -13,7 +13,7 @@ const server = await serve({
   port: 0,
   policy: { roots: [{ path }] },
   maxLive: 6,
-  maxRunning: 4,
+  maxRunning: 2,
   stream: { replay: 2000 },
 });
 let events = 0;
