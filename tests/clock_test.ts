@@ -15,6 +15,7 @@ import { type TimerNode, TimerQueue } from "../_timer_queue.ts";
 import { sleep } from "../cancellation.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import { ManualClock } from "../testing.ts";
+import { comeInOrder } from "./_deadlines.ts";
 import { runProgram } from "./_process.ts";
 
 test("systemClock.setTimer() calls back once, not before the delay", async () => {
@@ -42,14 +43,8 @@ test("systemClock.setTimer() can be cancelled, late and twice", async () => {
   assertEquals(calls, ["kept"]);
 });
 
-test("systemClock timers run in the order of their deadlines", async () => {
-  const calls: number[] = [];
-  for (const delay of [12, 4, 8, 0, 4.5]) {
-    systemClock.setTimer(() => calls.push(delay), delay);
-  }
-  await sleep(40);
-  assertEquals(calls, [0, 4, 4.5, 8, 12]);
-});
+test("systemClock timers run in the order of their deadlines", () =>
+  comeInOrder(systemClock, [12, 4, 8, 0, 4.5]));
 
 test("systemClock.setTimer() refuses bad arguments", () => {
   const setTimer = (callback: unknown, delay: unknown) =>
