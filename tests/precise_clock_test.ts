@@ -29,6 +29,7 @@ import { comeInOrder } from "./_deadlines.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 import { unhandledDuring } from "./_unhandled.ts";
+import { withWorker } from "./_with_worker.ts";
 
 /** Longer than anything takes on the slowest machine. */
 const AGES = 20_000;
@@ -488,32 +489,6 @@ class Listening implements PreciseUser {
   }
 }
 
-interface Threads {
-  Worker: new (program: string, options: object) => {
-    terminate(): Promise<unknown>;
-  };
-}
-
-interface Genuine {
-  getBuiltinModule(name: string): Threads;
-}
-
-/** Runs while workers are made by somebody else. */
-async function withWorker(
-  makeWorker: (genuine: Threads["Worker"]) => Threads["Worker"],
-  run: () => Promise<void>,
-): Promise<void> {
-  const global = process as unknown as Genuine;
-  const genuine = global.getBuiltinModule;
-  const { Worker } = genuine.call(process, "node:worker_threads");
-  global.getBuiltinModule = () => ({ Worker: makeWorker(Worker) });
-  try {
-    await run();
-  } finally {
-    global.getBuiltinModule = genuine;
-  }
-}
-
 const afterIn = (timers: PreciseTimers, delay: number) =>
   new Promise<void>((resolve) => {
     timers.setTimer(resolve, delay, true);
@@ -527,7 +502,7 @@ test("PreciseClock survives the death of its helper", async () => {
     let end: (() => Promise<unknown>) | undefined;
     await withWorker((Worker) =>
       class extends Worker {
-        constructor(program: string, options: object) {
+        constructor(program: string | URL, options: object) {
           super(program, options);
           end = () => this.terminate();
         }
@@ -557,7 +532,7 @@ test("PreciseClock survives a helper that throws", async () => {
   timers.join(user);
   await withWorker((Worker) =>
     class extends Worker {
-      constructor(_program: string, options: object) {
+      constructor(_program: string | URL, options: object) {
         super(`throw new Error("broken");`, options);
       }
     }, async () => {

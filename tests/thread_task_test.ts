@@ -40,6 +40,7 @@ import type { Figures } from "./_thread_figures.ts";
 import type Late from "./_thread_late.ts";
 import type { First } from "./_thread_pair.ts";
 import type { Trouble, Troubled } from "./_thread_troubles.ts";
+import { withWorker } from "./_with_worker.ts";
 
 const thread = { thread: true } as const;
 
@@ -221,7 +222,7 @@ test("Thread task ends with its policy, and what it logs is logged here", async 
   const infos: unknown[][] = [];
   logger.info = (...args: unknown[]) => void infos.push(args);
   await using context = new TaskContext({ logger });
-  const options = { period: 20, policy: MissedLoopPolicy.Terminate };
+  const options = { period: 500, policy: MissedLoopPolicy.Terminate };
   const late = await context.makeTask<typeof Late>(
     "late",
     moduleOf("late"),
@@ -321,8 +322,22 @@ test("Thread task that exits has shown its last status before", async () => {
 test("Thread task that crashes before it is started is reported once", async () => {
   const logger = new RecordingLogger();
   const context = new TaskContext({ logger });
-  await makeTroubled(context, "crash before the start");
-  await sleep(300);
+  let hasCrashed = false;
+  await withWorker((Worker) =>
+    class extends Worker {
+      constructor(url: string | URL, options: object) {
+        super(url, options);
+        this.on("error", () => hasCrashed = true);
+        this.on("message", (message) => {
+          const { type } = openEnvelope<FromThread>(message) ?? {};
+          if (type === "crashed") hasCrashed = true;
+        });
+      }
+    }, async () => {
+    await makeTroubled(context, "crash before the start");
+  });
+  // The thread keeps no process alive.
+  while (!hasCrashed) await sleep(1);
   await context.dispose();
   assertEquals(logger.of("error").length, 1);
   assertStringIncludes(logger.of("error")[0] ?? "", "lens cap on");
