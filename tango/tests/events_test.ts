@@ -417,13 +417,13 @@ test("DeviceProxy keeps the order when the server goes before the value comes", 
     await new Promise((resolve) => setTimeout(resolve, 20));
     server.events.reset();
     await server.events.logged("close");
-    await new Promise((resolve) => setTimeout(resolve, 20));
     reading.resolve();
     await late.promise;
   };
   const subscribing = proxy.subscribe("X");
   await reading.promise;
   server.value = 5;
+  await waits(clock, 1000);
   await clock.advance(1000);
   await subscribed(all, "X", 2);
   await until(() => server.log.filter((one) => /^read/.test(one)).length === 2);
