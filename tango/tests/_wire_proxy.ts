@@ -6,6 +6,7 @@ import {
   type Server,
   type Socket,
 } from "node:net";
+import { pause } from "./_child.ts";
 
 /** From the client to the server, or back. */
 export type Direction = "up" | "down";
@@ -259,8 +260,10 @@ export class WireProxy implements AsyncDisposable {
     const sink = direction === "up" ? connection.server : connection.client;
     const due = performance.now() + (mode.kind === "delay" ? mode.ms : 0);
     connection.last[direction] = connection.last[direction].then(async () => {
-      const left = due - performance.now();
-      if (left > 0) await new Promise((resolve) => setTimeout(resolve, left));
+      // Timers of some platforms come up to a millisecond early.
+      for (let left; (left = due - performance.now()) > 0;) {
+        await pause(left);
+      }
       const size = mode.kind === "split" ? mode.size ?? 1 : bytes.length;
       for (let start = 0; start < bytes.length; start += size) {
         if (sink.destroyed) return;
