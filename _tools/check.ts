@@ -21,7 +21,7 @@ import {
   packageIn,
   packages,
 } from "./files.ts";
-import { deno, run } from "./process.ts";
+import { deno, run, suiteLimit } from "./process.ts";
 import { resolution } from "./std.ts";
 import { check, end, sum, type Totals } from "./totals.ts";
 
@@ -82,7 +82,7 @@ export async function checkSources(): Promise<Totals> {
         ...flags,
         ...allModules,
         ...pages,
-      ]),
+      ], { limit: suiteLimit }),
     ),
     ...await tryPublishing(),
     check("aliases", areAliasesAlike()),

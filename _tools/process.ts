@@ -16,11 +16,21 @@ export const node22 = fromRoot("node_modules/node22/bin/node");
 export const node24 = fromRoot("node_modules/node24/bin/node");
 export const bun = fromRoot("node_modules/bun/bin/bun.exe");
 
+/**
+ * A run of many tests that hangs is ended after so many milliseconds: on a slow
+ * machine one that does not hang takes a good part of an hour.
+ */
+export const suiteLimit = 3_600_000;
+
 /** Options of {@linkcode run} and {@linkcode read}. */
 export interface RunOptions {
   /** The working directory instead of the root of the repository. */
   cwd?: string;
-  /** After how many milliseconds the program is ended. */
+  /**
+   * After how many milliseconds the program is ended.
+   *
+   * @default {600_000}
+   */
   limit?: number;
 }
 

@@ -9,7 +9,7 @@
 
 import { inPackage, packages } from "./files.ts";
 import { countTests } from "./junit.ts";
-import { deno, run } from "./process.ts";
+import { deno, run, suiteLimit } from "./process.ts";
 import { remember } from "./results.ts";
 import { passedOn, resolution } from "./std.ts";
 import { end, type Totals } from "./totals.ts";
@@ -25,7 +25,7 @@ export async function testOnDeno(args: string[] = []): Promise<Totals> {
       `--junit-path=${report}`,
       ...args,
       ...packages().map((directory) => inPackage(directory, "tests/")),
-    ])
+    ], { limit: suiteLimit })
   );
 }
 

@@ -10,7 +10,7 @@
 import { findTests, portablePackages } from "./files.ts";
 import { countTests } from "./junit.ts";
 import { install } from "./npm.ts";
-import { bun, run } from "./process.ts";
+import { bun, run, suiteLimit } from "./process.ts";
 import { end, type Totals } from "./totals.ts";
 
 /** Runs the tests on Bun. */
@@ -26,7 +26,7 @@ export async function testOnBun(args: string[] = []): Promise<Totals> {
       ...args,
       ...findTests("_test.ts", "tests", portablePackages())
         .map((file) => `./${file}`),
-    ])
+    ], { limit: suiteLimit })
   );
 }
 

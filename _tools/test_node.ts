@@ -9,7 +9,7 @@
 import { findTests, portablePackages } from "./files.ts";
 import { countTests } from "./junit.ts";
 import { install } from "./npm.ts";
-import { node24, run } from "./process.ts";
+import { node24, run, suiteLimit } from "./process.ts";
 import { end, type Totals } from "./totals.ts";
 
 /** Runs the tests on Node. */
@@ -25,7 +25,7 @@ export async function testOnNode(args: string[] = []): Promise<Totals> {
       `--test-reporter-destination=${report}`,
       ...args,
       ...findTests("_test.ts", "tests", portablePackages()),
-    ])
+    ], { limit: suiteLimit })
   );
 }
 
