@@ -168,7 +168,8 @@ const tables: Table[] = [
       {
         title: `Loops of ${period} ms: jitter and load`,
         text: "The 99th percentile of the deviation from the period in " +
-          "milliseconds, and the load of one processor in percent.",
+          "milliseconds, and the load of one processor in percent: the median " +
+          "of seven seconds, in each of which all of them had their turn.",
         rows: "loop",
         columns: [
           { table, column: "p99", head: "jitter", digits: 1 },

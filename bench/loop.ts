@@ -235,6 +235,7 @@ async function idle(name: string): Promise<void> {
 }
 
 const SECONDS = 5;
+const LOAD_ROUNDS = 7;
 
 async function keepRate(
   make: () => Loops,
@@ -247,18 +248,9 @@ async function keepRate(
   }, period);
   await settle(200);
   times.length = 0;
-  const loads: number[] = [];
-  let duration = 0;
-  // Each second by itself: what disturbs the machine does so now and then.
-  for (let second = 0; second < SECONDS; second++) {
-    const before = process.cpuUsage();
-    const began = performance.now();
-    await settle(1000);
-    const elapsed = performance.now() - began;
-    const { user, system } = process.cpuUsage(before);
-    loads.push((user + system) / 1000 / elapsed * 100);
-    duration += elapsed;
-  }
+  const began = performance.now();
+  await settle(SECONDS * 1000);
+  const duration = performance.now() - began;
   await loops.stop();
   const intervals = times.slice(1).map((time, index) =>
     time - (times[index] ?? NaN)
@@ -269,8 +261,24 @@ async function keepRate(
     drift: driftOf(times, period),
     p50: percentile(deviations, 0.5),
     p99: percentile(deviations, 0.99),
-    cpu: median(loads),
   };
+}
+
+/** The load of one processor in a second, in percent. */
+async function weighLoad(
+  make: () => Loops,
+  period: number,
+): Promise<Measurement> {
+  const loops = make();
+  loops.start(nothing, period);
+  await settle(200);
+  const before = process.cpuUsage();
+  const began = performance.now();
+  await settle(1000);
+  const elapsed = performance.now() - began;
+  const { user, system } = process.cpuUsage(before);
+  await loops.stop();
+  return { cpu: (user + system) / 1000 / elapsed * 100 };
 }
 
 /** Has the code of all compiled, which takes more than the loops themselves. */
@@ -288,13 +296,18 @@ async function warmUp(): Promise<void> {
 async function keepRates(): Promise<void> {
   await warmUp();
   for (const period of [5, 10]) {
-    const cases: Case[] = Object.entries(peers).map(([name, make]) => ({
-      name,
-      measure: () => keepRate(make, period),
-      aftermath: 50,
-    }));
-    for (const [name, { median }] of await alternate(cases, 1, 0)) {
-      report(`loops of ${period} ms`, name, median);
+    const each = (measure: typeof keepRate): Case[] =>
+      Object.entries(peers).map(([name, make]) => ({
+        name,
+        measure: () => measure(make, period),
+        aftermath: 50,
+      }));
+    const rates = await alternate(each(keepRate), 1, 0);
+    // How fast a machine wakes up changes within seconds: all of them in turn.
+    const loads = await alternate(each(weighLoad), LOAD_ROUNDS, 1);
+    for (const [name, { median }] of rates) {
+      const load = loads.get(name)?.median;
+      report(`loops of ${period} ms`, name, { ...median, ...load });
     }
   }
 }
