@@ -13,6 +13,9 @@ import { WiredServer } from "./_wired_server.ts";
 
 const options = { timeout: 60_000 };
 
+/** A server that is started on a busy machine may be slow to answer. */
+const patient = { timeout: 20_000 };
+
 /** A file that vanishes with its block. */
 class TemporaryFile implements AsyncDisposable {
   readonly path: string;
@@ -43,7 +46,7 @@ const scan = (seconds: number, seen: string): string =>
 
 /** Waits until a device knows how a command has ended. */
 async function ended(url: string, { commandId }: LrcHandle): Promise<void> {
-  await using proxy = await DeviceProxy.connect(url);
+  await using proxy = await DeviceProxy.connect(url, patient);
   const check = (): Promise<unknown> =>
     proxy.command("CheckLongRunningCommandStatus", commandId);
   while (await check() !== "COMPLETED") await pause(20);
@@ -68,7 +71,7 @@ for (const versions of ["1,1", "2,2"]) {
       await using server = await TangoServer.start("lrc", {
         env: environment(versions, state.path),
       });
-      await using proxy = await DeviceProxy.connect(server.url);
+      await using proxy = await DeviceProxy.connect(server.url, patient);
       const updates: LrcUpdate[] = [];
       const handle = await invokeLrc(
         (update) => void updates.push(update),
@@ -99,7 +102,7 @@ for (const versions of ["1,1", "2,2"]) {
       await using server = await TangoServer.start("lrc", {
         env: environment(versions, state.path),
       });
-      await using proxy = await DeviceProxy.connect(server.url);
+      await using proxy = await DeviceProxy.connect(server.url, patient);
       const handle = await invokeLrc(null, proxy, "Stubborn", 60, options);
       while (handle.status !== TaskStatus.IN_PROGRESS) await pause(10);
       await server.kill();
@@ -122,7 +125,7 @@ for (const versions of ["1,1", "2,2"]) {
         env: environment(versions, state.path),
       });
       const { server } = wired;
-      await using proxy = await DeviceProxy.connect(wired.url);
+      await using proxy = await DeviceProxy.connect(wired.url, patient);
       const handle = await invokeLrc(
         null,
         proxy,
@@ -148,7 +151,7 @@ for (const versions of ["1,1", "2,2"]) {
         attribute,
         env: environment(versions),
       });
-      await using proxy = await DeviceProxy.connect(wired.url);
+      await using proxy = await DeviceProxy.connect(wired.url, patient);
       const updates: LrcUpdate[] = [];
       const handle = await invokeLrc(
         (update) => void updates.push(update),
