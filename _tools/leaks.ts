@@ -14,6 +14,9 @@ import { bun, deno, node24, read } from "./process.ts";
 import { resolution } from "./std.ts";
 import { counted, end, failure, sum, type Totals } from "./totals.ts";
 
+/** A script that hangs is ended after so many milliseconds. */
+const limit = 180_000;
+
 async function countLeaks(
   program: string,
   args: string[],
@@ -22,7 +25,7 @@ async function countLeaks(
   const all: Totals[] = [];
   for (const file of findTests("_leak.ts", "tests/leaks", directories)) {
     console.log(file);
-    const { success, text } = await read(program, [...args, file]);
+    const { success, text } = await read(program, [...args, file], { limit });
     console.log(text.trimEnd());
     const passed = text.match(/^ok /gm)?.length ?? 0;
     const failures: string[] = text.match(/^FAILED .*/gm) ?? [];

@@ -100,7 +100,7 @@ async function tryIn(project: string): Promise<Totals> {
     check("package: Tango on Bun", await run(bun, tango, options)),
     check(
       "package: types",
-      await run(deno, ["check", "types.ts"], { cwd: project }),
+      await run(deno, ["check", "types.ts"], options),
     ),
   ]);
 }

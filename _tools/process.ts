@@ -17,8 +17,9 @@ export const node24 = fromRoot("node_modules/node24/bin/node");
 export const bun = fromRoot("node_modules/bun/bin/bun.exe");
 
 /**
- * A run of many tests that hangs is ended after so many milliseconds: on a slow
- * machine one that does not hang takes a good part of an hour.
+ * A run of many tests that hangs is ended after so many milliseconds. What ends
+ * other programs would end some that only are slow: the tests on Deno take
+ * minutes.
  */
 export const suiteLimit = 3_600_000;
 

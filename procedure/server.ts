@@ -7,6 +7,7 @@
  * @module
  */
 
+import { onAbort } from "@longrun/tasks/cancellation";
 import { EventBus } from "@longrun/tasks/event-bus";
 import { defaultLogger, type Logger } from "@longrun/tasks/logger";
 import {
@@ -323,14 +324,14 @@ export async function serve(
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
     if (closing === undefined) {
-      signal?.removeEventListener("abort", onAbort);
+      forget?.();
       closing = stack.disposeAsync();
       closing.then(resolve, reject);
     }
     return closing;
   };
-  const onAbort = (): void => void close().catch(report);
-  signal?.addEventListener("abort", onAbort, { once: true });
+  const forget = signal &&
+    onAbort(signal, () => void close().catch(report));
   const page = new URL("/ui", parts.url).href;
   return { ...parts, page, finished, close, [Symbol.asyncDispose]: close };
 }

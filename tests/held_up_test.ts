@@ -27,8 +27,8 @@ test("LazyTimer expires soon when its deadline is over already", async () => {
 });
 
 test("LazyTimer lets a program that was held up catch up, once", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const expired: number[] = [];
   const timer = new LazyTimer(clock, (now) => expired.push(now));
   timer.set(1000);
@@ -53,8 +53,8 @@ test("LazyTimer lets a program that was held up catch up, once", async () => {
 });
 
 test("LazyTimer is not late for a timer that is a little late", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const expired: number[] = [];
   const timer = new LazyTimer(clock, (now) => expired.push(now));
   timer.set(1000);
@@ -73,8 +73,8 @@ test("LazyTimer is not late for a timer that is a little late", async () => {
 });
 
 test("TimeoutIterator gives an item that came while the program was held up", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const item = Promise.withResolvers<number>();
   async function* source() {
     yield await item.promise;
@@ -126,8 +126,8 @@ test("invokeLrc and attachLrc give a handle when the program was held up beyond 
 });
 
 test("TimeoutIterator goes on when its hook takes longer than the timeout", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const item = Promise.withResolvers<number>();
   async function* source() {
     yield await item.promise;
@@ -150,8 +150,8 @@ test("TimeoutIterator goes on when its hook takes longer than the timeout", asyn
 });
 
 test("timeout gives what came while the program was held up, and is too late once", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const image = Promise.withResolvers<string>();
   const inTime = timeout(image.promise, 1000, { clock });
   const never = timeout(() => new Promise(() => {}), 1000, { clock });
@@ -168,8 +168,8 @@ test("timeout gives what came while the program was held up, and is too late onc
 });
 
 test("timeout is not late for a timer that is a little late", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const wait = timeout(new Promise(() => {}), 1000, { clock });
   const tooLate = assertRejects(() => wait, DOMException, "after 1000 ms");
 
@@ -181,8 +181,8 @@ test("timeout is not late for a timer that is a little late", async () => {
 });
 
 test("timeout ends although its clock sets no other timer", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const wait = timeout(new Promise(() => {}), 1000, {
     clock: {
       now: () => clock.now(),
@@ -201,8 +201,8 @@ test("timeout ends although its clock sets no other timer", async () => {
 });
 
 test("A signal ends a timeout that catches up", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const controller = new AbortController();
   const { signal } = controller;
   const wait = timeout(new Promise(() => {}), 1000, { clock, signal });
@@ -217,8 +217,8 @@ test("A signal ends a timeout that catches up", async () => {
 });
 
 test("A stop does not abandon work that ended while the program was held up", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const work = Promise.withResolvers<void>();
   const task = new BackgroundTask(() => work.promise, { clock, grace: 1000 });
   task.run();
@@ -234,8 +234,8 @@ test("A stop does not abandon work that ended while the program was held up", as
 });
 
 test("A request gets the reply that came while the program was held up", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   await using bus = new EventBus({ clock });
   const angle = Promise.withResolvers<number>();
   bus.respond("where", "there", () => angle.promise);
@@ -250,8 +250,8 @@ test("A request gets the reply that came while the program was held up", async (
 });
 
 test("Who waits for a lock gets what was unlocked while the program was held up", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const lock = new TokenLock("camera", clock);
   const first = await lock.lock({});
   const second = lock.lock({}, { timeout: 1000 });
@@ -265,8 +265,8 @@ test("Who waits for a lock gets what was unlocked while the program was held up"
 });
 
 test("sleep ends at once when the program was held up", async () => {
-  const manual = new ManualClock();
-  const clock = new HeldClock(manual);
+  const clock = new HeldClock();
+  const { manual } = clock;
   const nap = sleep(1000, { clock });
 
   clock.held = 5000;

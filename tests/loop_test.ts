@@ -24,6 +24,7 @@ import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 import { turns, turnsLater } from "./_turns.ts";
 import { unhandledDuring } from "./_unhandled.ts";
+import { until } from "./_until.ts";
 
 const POLICIES = Object.values(MissedLoopPolicy);
 
@@ -218,7 +219,7 @@ test("loop() whose rounds all overrun leaves others their turn", async () => {
     const end = performance.now() + 2;
     while (performance.now() < end);
   }, { period: 0.001 });
-  while (rounds < 2) await new Promise((resolve) => setTimeout(resolve, 1));
+  await until(() => rounds > 1, "a second round");
   assertEquals(await greedy.stop(), "stopped");
 });
 

@@ -19,18 +19,10 @@ import { collect, Held, valuesOf } from "./_lrc_device_rig.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 import { TcpProxy } from "./_tcp_proxy.ts";
+import { until } from "./_until.ts";
 
 const NAME = "test/net/1";
 const restart = backoff({ limit: Infinity, initial: 20, factor: 1 });
-
-/** Waits until something is so. */
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!holds()) {
-    assert(performance.now() < end, `in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
 
 function makeDevice(
   held: Held,
@@ -68,7 +60,7 @@ async function tryCommand(
   const { scheduler } = quick();
   const handle = await invokeLrc(null, client, "Hold", 5, { scheduler });
   held.last.execution.progress(30);
-  await until("progress", () => handle.progress === 30);
+  await until(() => handle.progress === 30, "progress");
   const found = await attachLrc(null, client, handle.serialize(), {
     scheduler,
   });
@@ -78,10 +70,10 @@ async function tryCommand(
   }
   const work = new LongRunningCommand("Hold", { scheduler });
   const executing = work.execute(client);
-  await until("another call", () => held.calls.length === 2);
+  await until(() => held.calls.length === 2, "another call");
   held.last.end([ResultCode.FAILED, "no"]);
   assertEquals((await executing).resultCode, ResultCode.FAILED);
-  await until("no streams", () => handler.streams === 0);
+  await until(() => handler.streams === 0, "no streams");
 }
 
 test("Commands over sockets come to their ends, in both versions of the protocol", async () => {
@@ -91,7 +83,7 @@ test("Commands over sockets come to their ends, in both versions of the protocol
     await using handler = new DeviceHandler(device, { linger: 0 });
     await using server = await HttpServer.serve(handler.fetch);
     await tryCommand(server.url, held, handler);
-    await until("no subscriptions", () => device.subscriptions === 0);
+    await until(() => device.subscriptions === 0, "no subscriptions");
   }
 });
 
@@ -142,7 +134,7 @@ test("A command is followed to its end though its server is killed and started a
     const { port } = server;
     const client = clientOf(server.url);
     const handle = await invokeLrc(null, client, "Hold", undefined, quick());
-    await until("the start", () => handle.status === TaskStatus.IN_PROGRESS);
+    await until(() => handle.status === TaskStatus.IN_PROGRESS, "the start");
     await server.kill();
     if (!isSameHandler) {
       await handler.close();
@@ -153,7 +145,7 @@ test("A command is followed to its end though its server is killed and started a
     assert(!handle.ended);
     server = await HttpServer.serve(handler.fetch, port);
     assertEquals((await handle.done).message, "held");
-    await until("no streams", () => handler.streams === 0);
+    await until(() => handler.streams === 0, "no streams");
     await server.kill();
     await handler.close();
   }
@@ -166,7 +158,7 @@ test("A command of a device that has lost its memory is not found", async () => 
   const server = await HttpServer.serve(handler.fetch);
   const client = clientOf(server.url);
   const handle = await invokeLrc(null, client, "Hold", undefined, quick());
-  await until("the start", () => handle.status === TaskStatus.IN_PROGRESS);
+  await until(() => handle.status === TaskStatus.IN_PROGRESS, "the start");
   await server.kill();
   await handler.close();
   await first.stop();
@@ -198,7 +190,7 @@ async function startProcess(
   });
   let url = "";
   child.stdout.on("data", (data) => url += data);
-  await until("the process", () => url.endsWith("\n"));
+  await until(() => url.endsWith("\n"), "the process");
   const kill = async (): Promise<void> => {
     child.kill("SIGKILL");
     await ended;
@@ -210,7 +202,7 @@ test("A command whose process was killed is not found in the next one, which wor
   const first = await startProcess(0);
   const client = clientOf(first.url);
   const handle = await invokeLrc(null, client, "Hold", undefined, quick());
-  await until("the start", () => handle.progress === 10);
+  await until(() => handle.progress === 10, "the start");
   await first.kill();
   const second = await startProcess(Number(new URL(first.url).port));
   const { status, resultCode } = await handle.done;
@@ -246,7 +238,7 @@ test("Events are whole and complete though the connection is cut within them", a
       setTimeout(resolve, level % 10 === 0 ? 20 : 1)
     );
   }
-  await until("the last event", () => valuesOf(events).includes(100));
+  await until(() => valuesOf(events).includes(100), "the last event");
   const values = valuesOf(events).filter((value) => typeof value === "number");
   assertEquals([...new Set(values)], Array.from({ length: 101 }, (_, n) => n));
   assertGreater(cuts, 5);
@@ -274,17 +266,17 @@ test("A reader that sleeps loses events and is told so, and holds up nobody", as
   const awake = await clientOf(server.url).subscribe("level");
   const events = collect(awake);
   const socket = askForEvents(server.port);
-  await until("both streams", () => handler.streams === 2);
+  await until(() => handler.streams === 2, "both streams");
   const large = "x".repeat(100_000);
   for (let n = 1; n <= 300; n++) {
     device.setAttribute("level", `${n} ${large}`);
     // As fast as the one who is awake.
-    await until(`event ${n}`, () => events.length > n);
+    await until(() => events.length > n, `event ${n}`);
   }
   let text = "";
   socket.on("data", (data) => text += data);
   socket.resume();
-  await until("the last value", () => text.includes('"value":"300 '));
+  await until(() => text.includes('"value":"300 '), "the last value");
   assert(text.includes("API_MissedEvents"));
   assert(!valuesOf(events).includes("API_MissedEvents"));
   socket.destroy();
@@ -298,20 +290,20 @@ test("A reader that never wakes up is given up, and one that has gone is forgott
   await using handler = new DeviceHandler(device, options);
   await using server = await HttpServer.serve(handler.fetch);
   const sleeper = askForEvents(server.port);
-  await until("the stream", () => handler.streams === 1);
+  await until(() => handler.streams === 1, "the stream");
   const large = "x".repeat(1_000_000);
   for (let n = 1; n <= 30; n++) {
     device.setAttribute("level", `${n} ${large}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  await until("no stream", () => handler.streams === 0);
+  await until(() => handler.streams === 0, "no stream");
   sleeper.destroy();
 
   const leaver = askForEvents(server.port);
   leaver.resume();
-  await until("the stream", () => handler.streams === 1);
+  await until(() => handler.streams === 1, "the stream");
   leaver.destroy();
-  await until("no stream", () => handler.streams === 0);
+  await until(() => handler.streams === 0, "no stream");
   assertEquals(device.subscriptions, 0);
 });
 
@@ -351,9 +343,9 @@ test("A server refuses bodies that are too large or no JSON, and goes on", async
     socket.write(chunk);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  await until("the answer", () => text.includes(" 413 "));
+  await until(() => text.includes(" 413 "), "the answer");
   socket.destroy();
-  await until("no requests", () => handler.requests === 0);
+  await until(() => handler.requests === 0, "no requests");
   assertEquals(held.calls.length, 0);
 });
 
@@ -383,11 +375,11 @@ test("A client logs what happens to its streams, and nobody else hears of it", a
   const client = new HttpDevice(server.url, { name: NAME, restart, logger });
   const subscription = await client.subscribe("level");
   const events = collect(subscription);
-  await until("the first event", () => events.length === 1);
+  await until(() => events.length === 1, "the first event");
   await server.kill();
-  await until("an outage", () => events.length === 2);
+  await until(() => events.length === 2, "an outage");
   server = await HttpServer.serve(handler.fetch, server.port);
-  await until("the value", () => events.length === 3);
+  await until(() => events.length === 3, "the value");
   assertEquals(valuesOf(events), [0, "API_EventTimeout", 0]);
   assertEquals(logger.lines.length, logger.of("debug").length);
   assertGreater(logger.lines.length, 1);

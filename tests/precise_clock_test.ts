@@ -29,19 +29,8 @@ import { comeInOrder } from "./_deadlines.ts";
 import { runProgram } from "./_process.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
 import { unhandledDuring } from "./_unhandled.ts";
+import { AGES, until } from "./_until.ts";
 import { withWorker } from "./_with_worker.ts";
-
-/** Longer than anything takes on the slowest machine. */
-const AGES = 20_000;
-
-/** Waits in the genuine time of the platform. */
-async function until(holds: () => boolean): Promise<void> {
-  const end = performance.now() + AGES;
-  while (!holds()) {
-    assert(performance.now() < end, "It has not come");
-    await sleep(1);
-  }
-}
 
 /** Starts the helper of a clock. */
 async function started(clock: PreciseClock): Promise<void> {

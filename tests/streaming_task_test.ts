@@ -17,6 +17,7 @@ import { type StartOptions, StreamingTask } from "../streaming_task.ts";
 import { ManualClock } from "../testing.ts";
 import { CountingController } from "./_listeners.ts";
 import { RecordingLogger } from "./_recording_logger.ts";
+import { until } from "./_until.ts";
 
 /** Counts from 0, one number every `period` milliseconds. */
 function counter(clock: ManualClock, period: number) {
@@ -1174,7 +1175,7 @@ test("StreamingTask over a source that always has an item leaves others their tu
     onItem: () => {},
   });
   await task.start();
-  while (task.statistics.items <= 256) await sleep(1);
+  await until(() => task.statistics.items > 256, "more items");
   assertEquals(await task.stop(), "stopped");
 });
 

@@ -40,6 +40,7 @@ import type { Figures } from "./_thread_figures.ts";
 import type Late from "./_thread_late.ts";
 import type { First } from "./_thread_pair.ts";
 import type { Trouble, Troubled } from "./_thread_troubles.ts";
+import { until } from "./_until.ts";
 import { withWorker } from "./_with_worker.ts";
 
 const thread = { thread: true } as const;
@@ -337,7 +338,7 @@ test("Thread task that crashes before it is started is reported once", async () 
     await makeTroubled(context, "crash before the start");
   });
   // The thread keeps no process alive.
-  while (!hasCrashed) await sleep(1);
+  await until(() => hasCrashed, "the crash");
   await context.dispose();
   assertEquals(logger.of("error").length, 1);
   assertStringIncludes(logger.of("error")[0] ?? "", "lens cap on");

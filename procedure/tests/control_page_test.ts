@@ -17,7 +17,7 @@ import {
 } from "./_stub_server.ts";
 
 const READY = ["CREATING", "IDLE", "LOADING", "IDLE", "INITIALISING", "READY"];
-const PATIENCE = 30_000;
+const PATIENCE = 15_000;
 
 interface OpenOptions extends BrowserContextOptions {
   readonly hash?: string;
